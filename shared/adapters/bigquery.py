@@ -1,0 +1,175 @@
+"""BigQuery's REST side through its official client: queries, loads, tables and views."""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from google.api_core import exceptions
+from google.api_core.client_options import ClientOptions
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from shared.errors import Rejected, Unavailable
+from shared.schema.bigquery import Column, TableDefinition
+
+DAY_MILLISECONDS = 86_400_000
+TIMEOUT_SECONDS = 300.0
+
+SCALARS: tuple[tuple[type, str], ...] = (
+    (bool, "BOOL"),
+    (int, "INT64"),
+    (float, "FLOAT64"),
+    (Decimal, "NUMERIC"),
+    (str, "STRING"),
+    (bytes, "BYTES"),
+    (datetime, "TIMESTAMP"),
+    (date, "DATE"),
+)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """BigQuery's errors in Scout's words."""
+    try:
+        yield
+    except (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.RetryError,
+        ConnectionError,
+    ) as error:
+        raise Unavailable("BigQuery is not available", cause=str(error)[:300]) from error
+    except exceptions.Forbidden as error:
+        # Quota answers come as 403 too; rights that are missing may be granted while the event waits.
+        raise Unavailable("BigQuery refused for now", cause=str(error)[:300]) from error
+    except exceptions.NotFound as error:
+        raise Rejected("BigQuery knows no such table", cause=str(error)[:300]) from error
+    except exceptions.BadRequest as error:
+        raise Rejected("BigQuery refused the statement", cause=str(error)[:500]) from error
+
+
+class BigQueryWarehouse:
+    """BigQuery (port `Warehouse`)."""
+
+    def __init__(self, client: bigquery.Client) -> None:
+        self.client = client
+
+    @classmethod
+    def connect(cls, project: str, endpoint: str, location: str) -> "BigQueryWarehouse":
+        """A client; an endpoint that begins with http:// is plaintext and takes anonymous callers."""
+        if endpoint.startswith("http://"):
+            return cls(
+                bigquery.Client(
+                    project=project,
+                    credentials=AnonymousCredentials(),
+                    client_options=ClientOptions(api_endpoint=endpoint),
+                    location=location,
+                )
+            )
+        return cls(bigquery.Client(project=project, location=location))
+
+    def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        with translated():
+            return [dict(row.items()) for row in self._run(sql, parameters).result(timeout=TIMEOUT_SECONDS)]
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        with translated():
+            job = self._run(sql, parameters)
+            job.result(timeout=TIMEOUT_SECONDS)
+        return int(job.num_dml_affected_rows or 0)
+
+    def load(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        data = io.BytesIO(b"".join(orjson.dumps(dict(row), default=_text) + b"\n" for row in rows))
+        configuration = bigquery.LoadJobConfig(source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON)
+        with translated():
+            job = self.client.load_table_from_file(data, table, job_config=configuration)
+            job.result(timeout=TIMEOUT_SECONDS)
+        return int(job.output_rows or 0)
+
+    def ensure_dataset(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        dataset = bigquery.Dataset(f"{self.client.project}.{name}")
+        dataset.location = self.client.location
+        dataset.labels = dict(labels or {})
+        with translated():
+            self.client.create_dataset(dataset, exists_ok=True)
+
+    def ensure_table(self, dataset: str, definition: TableDefinition) -> None:
+        reference = f"{self.client.project}.{dataset}.{definition.table}"
+        with translated():
+            try:
+                found = self.client.get_table(reference)
+            except exceptions.NotFound:
+                self.client.create_table(_table(reference, definition), exists_ok=True)
+                return
+            present = {field.name for field in found.schema}
+            missing = [column.nullable() for column in definition.columns if column.name not in present]
+            if missing:
+                found.schema = [*found.schema, *map(_field, missing)]
+                self.client.update_table(found, ["schema"])
+
+    def ensure_view(self, name: str, sql: str) -> None:
+        self.execute(f"CREATE OR REPLACE VIEW `{name}` AS\n{sql}")
+
+    def exists(self, name: str) -> bool:
+        try:
+            with translated():
+                if "." in name:
+                    self.client.get_table(f"{self.client.project}.{name}")
+                else:
+                    self.client.get_dataset(f"{self.client.project}.{name}")
+        except Rejected:
+            return False
+        return True
+
+    def _run(self, sql: str, parameters: Mapping[str, Any]) -> bigquery.QueryJob:
+        configuration = bigquery.QueryJobConfig(
+            query_parameters=[_parameter(name, value) for name, value in parameters.items()]
+        )
+        return self.client.query(sql, job_config=configuration)
+
+
+def _table(reference: str, definition: TableDefinition) -> bigquery.Table:
+    table = bigquery.Table(reference, schema=[_field(column) for column in definition.columns])
+    table.description = definition.description
+    table.labels = definition.labels
+    if definition.partition_by:
+        table.time_partitioning = bigquery.TimePartitioning(
+            type_=definition.partition_type,
+            field=definition.partition_by,
+            expiration_ms=definition.expiration_days * DAY_MILLISECONDS if definition.expiration_days else None,
+        )
+    if definition.cluster_by:
+        table.clustering_fields = list(definition.cluster_by)
+    return table
+
+
+def _field(column: Column) -> bigquery.SchemaField:
+    return bigquery.SchemaField(
+        column.name,
+        column.type,
+        mode=column.mode,
+        description=column.description or None,
+        fields=[_field(inner) for inner in column.fields],
+    )
+
+
+def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    if isinstance(value, list | tuple):
+        kind = _type(value[0]) if value else "STRING"
+        return bigquery.ArrayQueryParameter(name, kind, list(value))
+    return bigquery.ScalarQueryParameter(name, _type(value), value)
+
+
+def _type(value: Any) -> str:
+    for kind, name in SCALARS:
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"no BigQuery parameter type for {type(value).__name__}")
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)

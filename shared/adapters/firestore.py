@@ -1,0 +1,142 @@
+"""Firestore through its official client."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from google.api_core import exceptions
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from shared.errors import Rejected, Unavailable
+
+Values = dict[str, Any]
+
+# Firestore takes 500 writes a commit; smaller ones in parallel are faster and hold fewer locks.
+BATCH = 100
+WRITERS = 8
+TIMEOUT_SECONDS = 30.0
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Firestore's errors in Scout's words."""
+    try:
+        yield
+    except (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.Aborted,
+        exceptions.RetryError,
+        exceptions.Cancelled,
+    ) as error:
+        raise Unavailable("Firestore is not available", cause=type(error).__name__) from error
+    except (exceptions.InvalidArgument, exceptions.OutOfRange) as error:
+        raise Rejected("Firestore refused the values", cause=str(error.message)) from error
+
+
+class FirestoreDocuments:
+    """One Firestore database (port `Documents`, plus what only live views need)."""
+
+    def __init__(self, client: firestore.Client) -> None:
+        self.client = client
+
+    @classmethod
+    def connect(cls, project: str, database: str) -> "FirestoreDocuments":
+        """A client of one database."""
+        return cls(firestore.Client(project=project, database=database))
+
+    def get(self, path: str) -> Values | None:
+        with translated():
+            snapshot = self.client.document(path).get(timeout=TIMEOUT_SECONDS)
+        found: Values | None = snapshot.to_dict()
+        return found
+
+    def put(self, path: str, values: Mapping[str, Any]) -> None:
+        with translated():
+            self.client.document(path).set(dict(values), timeout=TIMEOUT_SECONDS)
+
+    def create(self, path: str, values: Mapping[str, Any]) -> bool:
+        try:
+            with translated():
+                self.client.document(path).create(dict(values), timeout=TIMEOUT_SECONDS)
+        except exceptions.AlreadyExists:
+            return False
+        return True
+
+    def put_many(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        def commit(batch: list[tuple[str, Mapping[str, Any]]]) -> int:
+            writes = self.client.batch()
+            for path, values in batch:
+                writes.set(self.client.document(path), dict(values))
+            with translated():
+                writes.commit(timeout=TIMEOUT_SECONDS)
+            return len(batch)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return sum(pool.map(commit, _batches(documents, BATCH)))
+
+    def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
+        reference = self.client.document(path)
+
+        @firestore.transactional  # type: ignore[untyped-decorator]
+        def run(transaction: firestore.Transaction) -> Values | None:
+            changed = change(reference.get(transaction=transaction).to_dict())
+            if changed is not None:
+                transaction.set(reference, changed)
+            return changed
+
+        with translated():
+            try:
+                result: Values | None = run(self.client.transaction(max_attempts=10))
+            except ValueError as error:
+                # The client reports exhausted attempts as a plain ValueError.
+                raise Unavailable("the document is contended", path=path) from error
+        return result
+
+    def delete(self, path: str) -> None:
+        with translated():
+            self.client.document(path).delete(timeout=TIMEOUT_SECONDS)
+
+    def find(
+        self,
+        collection: str,
+        where: Sequence[tuple[str, str, Any]] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[str, Values]]:
+        query = self.client.collection(collection)
+        for field, operator, value in where:
+            query = query.where(filter=FieldFilter(field, operator, value))
+        if order_by:
+            direction = firestore.Query.DESCENDING if order_by.startswith("-") else firestore.Query.ASCENDING
+            query = query.order_by(order_by.lstrip("-"), direction=direction)
+        if limit is not None:
+            query = query.limit(limit)
+        with translated():
+            for snapshot in query.stream(timeout=TIMEOUT_SECONDS):
+                yield snapshot.reference.path, snapshot.to_dict()
+
+    def listen(self, collection: str, heard: Callable[[str, str, Values], None]) -> Callable[[], None]:
+        """Call `heard(change, document_id, fields)` for each change, ADDED, MODIFIED or REMOVED; first for all that is.
+
+        It is called from the client's own thread. Returns what ends the listening.
+        """
+
+        def on_snapshot(snapshots: Any, changes: Any, read_time: Any) -> None:
+            for change in changes:
+                heard(change.type.name, change.document.id, change.document.to_dict() or {})
+
+        watch = self.client.collection(collection).on_snapshot(on_snapshot)
+        stop: Callable[[], None] = watch.unsubscribe
+        return stop
+
+
+def _batches(
+    documents: Iterable[tuple[str, Mapping[str, Any]]], size: int
+) -> Iterator[list[tuple[str, Mapping[str, Any]]]]:
+    iterator = iter(documents)
+    while batch := list(islice(iterator, size)):
+        yield batch

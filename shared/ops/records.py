@@ -1,0 +1,101 @@
+"""Scout's own state, in a Firestore database that no trigger watches: nothing here can loop."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from shared.schema.record import Collection, Json, Key, Personal, Record, Table
+
+
+class DeadLetter(Record):
+    """One event that was set aside: why, and where its bytes are."""
+
+    dead_letter_id: Key[str]
+    function: str
+    reason: str = Field(description="Name of the error, as in shared/errors.py.")
+    message: str = Field(description="What happened, in words; never the event's contents.")
+    fields: Json = {}
+    event_id: str
+    subject: str = Field("", description="Document path or topic.")
+    tenant_id: str | None = None
+    object_name: str = Field(description="Object in the dead-letter bucket that holds the event as it came.")
+    status: Literal["waiting", "replayed"] = "waiting"
+    set_aside_at: datetime
+    correlation_id: str = ""
+
+    collection = Collection(
+        "dead_letters",
+        database="ops",
+        indexes=(("tenant_id", "-set_aside_at"), ("status", "-set_aside_at"), ("reason", "-set_aside_at")),
+    )
+
+
+class Progress(Record):
+    """How far one run is: a sync, an ETL, a detector run, a backfill, a migration."""
+
+    run_id: Key[str]
+    kind: str = Field(description="sync, etl, detectors, backfill, ...")
+    tenant_id: str
+    status: Literal["requested", "running", "done", "failed"]
+    step: str = Field("", description="What it is doing now, in words.")
+    done: int = Field(0, ge=0)
+    total: int | None = Field(None, ge=0, description="None while unknown.")
+    counts: dict[str, int] = {}
+    error: str | None = None
+    requested_by: Personal[str] = ""
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None = None
+
+    collection = Collection(
+        "progress",
+        database="ops",
+        indexes=(("tenant_id", "-started_at"), ("tenant_id", "kind", "-started_at")),
+    )
+
+
+class Arrivals(Record):
+    """The ledger of one sync for one collection: how many documents it wrote for each day."""
+
+    run_id: Key[str]
+    tenant_id: str
+    source: str
+    collection_name: str
+    days: dict[str, int] = Field(description="ISO day -> documents that the sync wrote.")
+    reported: int = Field(0, ge=0, description="Rows that the source said there are.")
+    complete: bool = Field(False, description="True once every page of the collection was written.")
+    finished_at: datetime
+
+    collection = Collection("arrivals", database="ops", indexes=(("tenant_id", "-finished_at"),))
+
+
+class Lease(Record):
+    """Who may work on a resource, until when."""
+
+    resource: Key[str]
+    holder: str
+    until: datetime
+
+    collection = Collection("leases", database="ops")
+
+
+class StageCount(Record):
+    """What one stage of one run took in, gave out and refused; in BigQuery for people to query."""
+
+    run_id: Key[str]
+    stage: Key[str] = Field(description="sync, stream, etl:<entity_type>, detectors, opportunities.")
+    subject: Key[str] = Field(description="Collection, entity type or detector.")
+    tenant_id: str
+    rows_in: int
+    rows_out: int
+    rows_refused: int
+    note: str | None = None
+    counted_at: datetime
+
+    table = Table(
+        "aso_tenant_{tenant_id}.stage_counts",
+        partition_by="counted_at",
+        cluster_by=("stage", "subject"),
+        retention_days=800,
+    )

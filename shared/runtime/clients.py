@@ -1,0 +1,99 @@
+"""Everything a function talks to, made on first use: importing a function opens nothing and costs little."""
+
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from shared.ops.dead_letters import DeadLetters
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook
+from shared.runtime.auth import Verifier
+from shared.settings import Settings, settings
+from shared.tenants.service import Tenants
+
+if TYPE_CHECKING:
+    from shared.adapters.firestore import FirestoreDocuments
+    from shared.adapters.redis import RedisCache
+    from shared.schema.ports import Objects, Publisher, Warehouse
+
+
+class Clients:
+    """Adapters and the services over them; tests hand in others by keyword."""
+
+    def __init__(self, configuration: Settings, **replacements: object) -> None:
+        self.settings = configuration
+        self.__dict__.update(replacements)
+
+    @cached_property
+    def documents(self) -> "FirestoreDocuments":
+        """The tenants' data."""
+        from shared.adapters.firestore import FirestoreDocuments
+
+        return FirestoreDocuments.connect(self.settings.project, self.settings.database)
+
+    @cached_property
+    def ops(self) -> "FirestoreDocuments":
+        """Scout's own state."""
+        from shared.adapters.firestore import FirestoreDocuments
+
+        return FirestoreDocuments.connect(self.settings.project, self.settings.ops_database)
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """BigQuery."""
+        from shared.adapters.bigquery import BigQueryWarehouse
+
+        return BigQueryWarehouse.connect(
+            self.settings.project, self.settings.bigquery_endpoint, self.settings.bigquery_location
+        )
+
+    @cached_property
+    def publisher(self) -> "Publisher":
+        """Pub/Sub."""
+        from shared.adapters.pubsub import PubSubPublisher
+
+        return PubSubPublisher(self.settings.project)
+
+    @cached_property
+    def dead_letter_objects(self) -> "Objects":
+        """The bucket of set-aside events."""
+        from shared.adapters.storage import StorageObjects
+
+        return StorageObjects.connect(self.settings.project, self.settings.dead_letter_bucket)
+
+    @cached_property
+    def cache(self) -> "RedisCache":
+        """Cached answers."""
+        from shared.adapters.redis import RedisCache
+
+        return RedisCache.connect(self.settings.redis_url)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """Verifies callers' tokens."""
+        return Verifier(self.settings.token_issuers)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Sets events aside."""
+        return DeadLetters(self.dead_letter_objects, self.ops)
+
+    @cached_property
+    def progress(self) -> ProgressBook:
+        """Progress of runs."""
+        return ProgressBook(self.ops)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """One worker at a time."""
+        return Leases(self.ops)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        """The tenants and their settings."""
+        return Tenants(self.documents)
+
+
+@cache
+def connect() -> Clients:
+    """The clients of this process."""
+    return Clients(settings())

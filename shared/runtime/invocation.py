@@ -1,0 +1,186 @@
+"""One invocation of an HTTP function: decode, authenticate, answer, log; set aside what can never work."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+import orjson
+from flask import Request, Response
+from pydantic import BaseModel, ValidationError
+
+from shared import trace
+from shared.errors import AppError, BadRequest, Rejected, Unavailable, UnknownTenant
+from shared.runtime import log
+from shared.runtime.auth import Caller
+from shared.runtime.clients import Clients
+from shared.runtime.envelope import Envelope, open_envelope
+
+M = TypeVar("M", bound=BaseModel)
+
+RETRY_AFTER_SECONDS = 5
+
+
+class Call:
+    """What a handler sees of its invocation; `response` is ready once the `invocation` block has ended."""
+
+    def __init__(self, request: Request, clients: Clients) -> None:
+        self._request = request
+        self._clients = clients
+        self.outcome: Any = None
+        self.accepted_run: str | None = None
+        self.tenant_id: str | None = None
+        self.response: Response = Response(status=500)
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The body, unwrapped."""
+        return open_envelope(self._request.get_data())
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who calls; raises Unauthenticated."""
+        return self._clients.verifier.verify(self._request.headers.get("Authorization"))
+
+    @property
+    def pushed(self) -> bool:
+        """True where Pub/Sub delivered a message, False where a person or Scheduler posted."""
+        return self.envelope.pushed
+
+    def message(self, model: type[M]) -> M:
+        """The body as a model, its tenant settled by the caller's token and known to exist."""
+        caller = self.caller
+        if self.envelope.pushed and not caller.operator:
+            raise BadRequest("a push envelope needs Pub/Sub's own token", field="Authorization")
+        body = dict(self.envelope.body)
+        if "tenant_id" in model.model_fields:
+            named = body.get("tenant_id")
+            if named is not None and not isinstance(named, str):
+                raise BadRequest(
+                    "tenant_id is not valid",
+                    errors=[{"field": "tenant_id", "expected": "text", "got": type(named).__name__}],
+                )
+            body["tenant_id"] = self.tenant_id = caller.tenant(named)
+        message = parse(model, body)
+        if self.tenant_id is not None and not self._clients.tenants.exists(self.tenant_id):
+            raise UnknownTenant("no such tenant", field="tenant_id", expected="a provisioned tenant")
+        return message
+
+    def accept(self, run_id: str) -> None:
+        """Answer 202 {run_id}: the work goes on elsewhere."""
+        self.accepted_run = run_id
+
+
+def parse(model: type[M], body: dict[str, Any]) -> M:
+    """The body as a model; BadRequest lists each wrong field and what was expected of it."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        errors = [
+            {"field": ".".join(str(part) for part in entry["loc"]) or "body", "expected": entry["msg"]}
+            for entry in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise BadRequest(
+            "the body is not valid: " + ", ".join(entry["field"] for entry in errors), errors=errors
+        ) from None
+
+
+@contextmanager
+def invocation(request: Request, clients: Clients) -> Iterator[Call]:
+    """Wrap one invocation of an HTTP function.
+
+    Errors become answers: Rejected is a problem document for a person, and set aside and acknowledged for Pub/Sub;
+    Unavailable is 503, which Pub/Sub and Scheduler retry; anything else is a bug and is raised.
+    """
+    started = time.perf_counter()
+    function = os.environ.get("FUNCTION_TARGET", "function")
+    call = Call(request, clients)
+    current = trace.continue_trace(dict(request.headers))
+    result, severity = "ok", "INFO"
+    fields: dict[str, Any] = {}
+    try:
+        if request.method != "POST":
+            raise BadRequest("this function answers POST", field="method", expected="POST")
+        envelope = call.envelope
+        if envelope.pushed:
+            current = trace.continue_trace(envelope.attributes)
+        yield call
+        call.response = _success(call)
+    except Unavailable as error:
+        result, severity, fields = error.reason, "WARNING", {"error": error.message}
+        call.response = problem(error)
+        call.response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    except Rejected as error:
+        result, severity, fields = error.reason, "WARNING", {"error": error.message}
+        if _acknowledge(call, error):
+            clients.dead_letters.set_aside(
+                function=function,
+                event_id=call.envelope.event_id,
+                error=error,
+                headers={"content-type": "application/json"},
+                body=request.get_data(),
+                subject=call.envelope.subscription,
+                tenant_id=call.tenant_id,
+                correlation_id=current.correlation_id,
+            )
+            call.response = Response(status=204)
+        else:
+            call.response = problem(error)
+    except Exception as error:
+        result, severity, fields = "bug", "ERROR", {"error": type(error).__name__}
+        raise
+    finally:
+        log.line(
+            severity,  # type: ignore[arg-type]
+            "invocation",
+            function=function,
+            result=result,
+            status=call.response.status_code,
+            event_id=call.envelope.event_id if "envelope" in call.__dict__ else "",
+            tenant_id=call.tenant_id,
+            correlation_id=current.correlation_id,
+            trace=current.trace_id,
+            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            outcome=call.outcome,
+            **fields,
+        )
+
+
+def problem(error: AppError) -> Response:
+    """An error as a problem document (RFC 9457)."""
+    body = {
+        "type": "about:blank",
+        "title": error.reason,
+        "status": error.status,
+        "detail": error.message,
+        **error.fields,
+    }
+    return Response(orjson.dumps(body, default=str), status=error.status, content_type="application/problem+json")
+
+
+def _acknowledge(call: Call, error: Rejected) -> bool:
+    """Pub/Sub's own deliveries are set aside; whoever merely looks like Pub/Sub, without its token, is refused."""
+    if not ("envelope" in call.__dict__ and call.envelope.pushed):
+        return False
+    try:
+        return call.caller.operator
+    except AppError:
+        return False
+
+
+def _success(call: Call) -> Response:
+    if call.accepted_run is not None:
+        return _json({"run_id": call.accepted_run}, 202)
+    if call.pushed:
+        return Response(status=204)
+    return _json(call.outcome if call.outcome is not None else {}, 200)
+
+
+def _json(body: Any, status: int) -> Response:
+    return Response(orjson.dumps(body, default=_plain), status=status, content_type="application/json")
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

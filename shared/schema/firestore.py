@@ -1,0 +1,94 @@
+"""Firestore security rules and composite indexes from records."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args, get_origin
+
+from shared.schema.record import Mark, Record
+
+HEAD = """rules_version = '2';
+// Generated from the declared records by `make generate`: do not edit.
+service cloud.firestore {
+  match /databases/{database}/documents {
+    function member(tenant_id) {
+      return request.auth != null && request.auth.token.tenant_id == tenant_id;
+    }
+    function changes_only(names) {
+      return request.resource.data.diff(resource.data).affectedKeys().hasOnly(names);
+    }
+"""
+TAIL = """  }
+}
+"""
+
+
+def rules(records: Iterable[type[Record]], database: str = "(default)") -> str:
+    """The rules of one database. What no record declares is denied; functions bypass rules by their roles."""
+    return HEAD + "".join(_match(record) for record in records if _in(record, database)) + TAIL
+
+
+def indexes(records: Iterable[type[Record]], database: str = "(default)") -> dict[str, Any]:
+    """The composite indexes of one database, in the shape of `firestore.indexes.json`."""
+    found = []
+    overrides = []
+    for record in records:
+        collection = record.collection
+        if collection is None or collection.database != database:
+            continue
+        for fields in collection.indexes:
+            found.append(
+                {
+                    "collectionGroup": collection.name,
+                    "queryScope": "COLLECTION",
+                    "fields": [
+                        {
+                            "fieldPath": name.lstrip("-"),
+                            "order": "DESCENDING" if name.startswith("-") else "ASCENDING",
+                        }
+                        for name in fields
+                    ],
+                }
+            )
+        if collection.ttl_field:
+            overrides.append(
+                {
+                    "collectionGroup": collection.name,
+                    "fieldPath": collection.ttl_field,
+                    "ttl": True,
+                    "indexes": [],
+                }
+            )
+    return {"indexes": found, "fieldOverrides": overrides}
+
+
+def _in(record: type[Record], database: str) -> bool:
+    return record.collection is not None and record.collection.database == database
+
+
+def _match(record: type[Record]) -> str:
+    collection = record.collection
+    if collection is None:
+        raise TypeError(f"{record.__name__} declares no collection")
+    tenant = "tenant_id" if "{tenant_id}" in collection.path else "resource.data.tenant_id"
+    if collection.path == "tenants":
+        path, tenant = "tenants/{tenant_id}", "tenant_id"
+    else:
+        path = f"{collection.path}/{{document_id}}"
+    lines = [f"\n    match /{path} {{", f"      allow read: if member({tenant});"]
+    writable = record.marked(Mark.CLIENT_WRITABLE)
+    if writable:
+        conditions = [f"member({tenant})", f"changes_only({_list(writable)})"]
+        for name in writable:
+            conditions.extend(_value_rules(record, name))
+        lines.append("      allow update: if " + "\n        && ".join(conditions) + ";")
+    return "\n".join([*lines, "    }", ""])
+
+
+def _value_rules(record: type[Record], name: str) -> list[str]:
+    annotation = record.model_fields[name].annotation
+    if get_origin(annotation) is Literal:
+        return [f"request.resource.data.{name} in {_list(get_args(annotation))}"]
+    return []
+
+
+def _list(values: Iterable[str]) -> str:
+    return "[" + ", ".join(f"'{value}'" for value in values) + "]"

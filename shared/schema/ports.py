@@ -1,0 +1,126 @@
+"""What domains ask of the world, in two to eight methods each.
+
+The implementations over Google's and Redis' clients are in shared/adapters; fakes for unit tests in tests/fakes.py.
+A contract suite runs against both.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from shared.schema.bigquery import TableDefinition
+from shared.schema.message import Message
+
+Values = dict[str, Any]
+
+
+class Documents(Protocol):
+    """One Firestore database. Paths are relative: `tenants/demo/opportunities/x`."""
+
+    def get(self, path: str) -> Values | None:
+        """The document's fields, or None."""
+        ...
+
+    def put(self, path: str, values: Mapping[str, Any]) -> None:
+        """Write the whole document."""
+        ...
+
+    def create(self, path: str, values: Mapping[str, Any]) -> bool:
+        """Write the document unless it exists; False where it did."""
+        ...
+
+    def put_many(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Write many documents in parallel batches; the number written. Unavailable where one batch failed for good."""
+        ...
+
+    def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
+        """Read, change and write one document atomically; `change` returns the new fields, or None to leave it.
+
+        `change` may be called several times. Returns what `change` returned.
+        """
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete the document, or nothing."""
+        ...
+
+    def find(
+        self,
+        collection: str,
+        where: Sequence[tuple[str, str, Any]] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[str, Values]]:
+        """Documents of one collection as (path, fields); `order_by` takes `-` for descending."""
+        ...
+
+
+class Warehouse(Protocol):
+    """BigQuery."""
+
+    def query(self, sql: str, **parameters: Any) -> list[Values]:
+        """Rows of a small result. Values are bound as query parameters by their Python type."""
+        ...
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        """Run DML or a script; the rows that it affected (0 where the server does not say)."""
+        ...
+
+    def load(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Append rows by a load job; the number loaded."""
+        ...
+
+    def ensure_dataset(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Create the dataset unless it exists."""
+        ...
+
+    def ensure_table(self, dataset: str, definition: TableDefinition) -> None:
+        """Create the table unless it exists; add the columns that it lacks (as NULLABLE)."""
+        ...
+
+    def ensure_view(self, name: str, sql: str) -> None:
+        """Create or replace the view."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """True where the dataset or `dataset.table` exists."""
+        ...
+
+
+class Publisher(Protocol):
+    """Pub/Sub topics."""
+
+    def publish(self, message: Message) -> str:
+        """Publish to the message's topic, with the trace of the current invocation; the message id."""
+        ...
+
+
+class Objects(Protocol):
+    """One Cloud Storage bucket."""
+
+    def put_if_absent(self, name: str, data: bytes, content_type: str = "application/json") -> bool:
+        """Write the object unless it exists; False where it did."""
+        ...
+
+    def get(self, name: str) -> bytes | None:
+        """The object's bytes, or None."""
+        ...
+
+
+class Cache(Protocol):
+    """Cached answers; each scope (`aso_content:demo`) can be forgotten at once."""
+
+    def get(self, key: str, scope: str) -> Any | None:
+        """The cached value, or None where there is none or its scope was forgotten since."""
+        ...
+
+    def load(self, key: str, scope: str, ttl_seconds: int, loader: Callable[[], Any]) -> Any:
+        """The cached value, or what `loader` returns, kept for `ttl_seconds`."""
+        ...
+
+    def forget(self, scopes: Iterable[str]) -> int:
+        """Forget scopes, O(1) each; the number that held something. Unavailable where the cache cannot be reached."""
+        ...
+
+    def sweep(self, pattern: str) -> int:
+        """Remove the keys that match a pattern (`aso_content:demo:*`); their number."""
+        ...

@@ -1,0 +1,147 @@
+"""A record: one declaration of one kind of document or row.
+
+From it come the BigQuery tables, the wire schema of the rows, the Firestore rules and indexes, the caches
+that a change forgets, the retention and the data dictionary (see bigquery.py, firestore.py, dictionary.py).
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+T = TypeVar("T")
+
+
+class Mark(Enum):
+    """What a field is, beyond its type."""
+
+    KEY = "key"
+    IMMUTABLE = "immutable"
+    CLIENT_WRITABLE = "client_writable"
+    PERSONAL = "personal"
+
+
+Key = Annotated[T, Mark.KEY]
+"""Part of the row's identity; the document id where there is one."""
+Immutable = Annotated[T, Mark.IMMUTABLE]
+"""Never changes once written: only then may a merge be pruned by its partition."""
+ClientWritable = Annotated[T, Mark.CLIENT_WRITABLE]
+"""A signed-in member of the tenant may change it from a browser."""
+Personal = Annotated[T, Mark.PERSONAL]
+"""Personal data: kept out of logs and dead-letter summaries."""
+
+Json = dict[str, Any]
+"""A free-form value, stored in a JSON column."""
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Where documents of a record live.
+
+    path: collection path with placeholders, `tenants/{tenant_id}/opportunities`.
+    indexes: composite indexes, each a tuple of field names, `-` before a descending one.
+    ttl_field: the field of a Firestore TTL policy.
+    """
+
+    path: str
+    indexes: tuple[tuple[str, ...], ...] = ()
+    database: str = "(default)"
+    ttl_field: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The collection's id: the last part of its path."""
+        return self.path.rsplit("/", 1)[-1]
+
+    def at(self, **values: str) -> str:
+        """The path with its placeholders filled; a KeyError names a missing one."""
+        return self.path.format(**values)
+
+    def match(self, document_path: str) -> dict[str, str] | None:
+        """The placeholders' values and `document_id`, or None where the document is not of this collection."""
+        parts, pattern = document_path.split("/"), [*self.path.split("/"), "{document_id}"]
+        if len(parts) != len(pattern):
+            return None
+        found: dict[str, str] = {}
+        for part, expected in zip(parts, pattern, strict=True):
+            if expected.startswith("{"):
+                found[expected[1:-1]] = part
+            elif part != expected:
+                return None
+        return found
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where rows of a record live.
+
+    name: `dataset.table`, the dataset with placeholders: `aso_tenant_{tenant_id}.opportunities`.
+    partition_by: a DATE or TIMESTAMP field, by day. retention_days: None keeps rows for ever.
+    merge_every_seconds: how often the current table of a streamed record is merged (its view is always exact).
+    log_retention_days: how long the changelog of a streamed record is kept.
+    """
+
+    name: str
+    partition_by: str | None = None
+    cluster_by: tuple[str, ...] = ()
+    retention_days: int | None = None
+    merge_every_seconds: int = 900
+    log_retention_days: int | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, with placeholders."""
+        return self.name.split(".")[0]
+
+    @property
+    def table(self) -> str:
+        """The table's own name."""
+        return self.name.split(".")[1]
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A family of cache keys that a change of the record makes stale: `aso_content:{tenant_id}`."""
+
+    key: str
+    ttl_seconds: int
+
+    def scope(self, **values: str) -> str:
+        """The namespace of one tenant (or other owner): what a change forgets."""
+        return self.key.format(**values)
+
+
+class Caches(tuple[Namespace, ...]):
+    """The namespaces that a change of the record makes stale."""
+
+    def __new__(cls, *namespaces: Namespace) -> "Caches":
+        return super().__new__(cls, namespaces)
+
+
+class Record(BaseModel):
+    """Base of every declared record."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, ignored_types=(Collection, Table, Caches), ser_json_inf_nan="strings"
+    )
+
+    schema_version: ClassVar[int] = 1
+    collection: ClassVar[Collection | None] = None
+    table: ClassVar[Table | None] = None
+    caches: ClassVar[Caches] = Caches()
+    published_as: ClassVar[str | None] = None
+    """Topic that hears of changes, `opportunities-changed`; None where nobody listens."""
+
+    @classmethod
+    def marked(cls, mark: Mark) -> tuple[str, ...]:
+        """Names of the fields that carry a mark, in declared order."""
+        return tuple(name for name, field in cls.model_fields.items() if mark in field.metadata)
+
+    @classmethod
+    def streamed(cls) -> bool:
+        """True where documents of the record are streamed into tables."""
+        return cls.collection is not None and cls.table is not None
