@@ -1,0 +1,81 @@
+"""What the ETL makes of the raw rows: one row per entity and day, and the entities themselves."""
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from shared.schema.record import Json, Key, Record, Table
+
+RETENTION_DAYS = 800
+"""Detectors look back a year and compare with the year before."""
+
+
+class DailyEntityMetrics(Record):
+    """All metrics of one entity on one day; NULL is "not measured", 0 is "measured, none"."""
+
+    tenant_id: Key[str]
+    date: Key[date]
+    entity_type: Key[str]
+    entity_id: Key[str]
+    users: int | None = None
+    new_users: int | None = None
+    sessions: int | None = Field(None, description="funnel_step: sessions that entered the step.")
+    engaged_sessions: int | None = None
+    pageviews: int | None = None
+    bounces: int | None = None
+    conversions: float | None = Field(None, description="funnel_step: sessions that completed the step.")
+    revenue: float | None = None
+    cost: float | None = None
+    clicks: int | None = None
+    impressions: int | None = None
+    position: float | None = Field(None, description="Impression-weighted mean.")
+    search_volume: int | None = None
+    difficulty: float | None = None
+    kgr: float | None = None
+    sends: int | None = None
+    delivered: int | None = None
+    opens: int | None = None
+    clicks_email: int | None = None
+    unsubscribes: int | None = None
+    hard_bounces: int | None = None
+    soft_bounces: int | None = None
+    charges: int | None = None
+    charge_amount: float | None = None
+    refunds: int | None = None
+    refund_amount: float | None = None
+    disputes: int | None = None
+    mrr: float | None = None
+    new_mrr: float | None = None
+    expansion_mrr: float | None = None
+    contraction_mrr: float | None = None
+    churned_mrr: float | None = None
+    active_subscriptions: int | None = None
+    new_subscriptions: int | None = None
+    churned_subscriptions: int | None = None
+    attributes: Json | None = Field(None, description="event: event_count; source_table: row_count; page: template.")
+    updated_at: datetime | None = None
+
+    table = Table(
+        "aso_tenant_{tenant_id}.daily_entity_metrics",
+        partition_by="date",
+        cluster_by=("entity_type", "entity_id"),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class EntityMap(Record):
+    """One entity that metrics are kept of: its canonical id, where it was seen, when first and last."""
+
+    tenant_id: Key[str]
+    entity_type: Key[str]
+    entity_id: Key[str]
+    name: str | None = Field(None, description="What people call it.")
+    source: str | None = None
+    source_collection: str | None = None
+    parent_type: str | None = None
+    parent_id: str | None = None
+    first_seen: date | None = None
+    last_seen: date | None = None
+    updated_at: datetime | None = None
+
+    table = Table("aso_tenant_{tenant_id}.entity_map", cluster_by=("entity_type", "entity_id"))

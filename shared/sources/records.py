@@ -1,0 +1,144 @@
+"""Raw rows as sources report them: one document per (report, day, dimension row), with a deterministic id."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from shared.schema.record import Collection, Immutable, Key, Record, Table
+
+RETENTION_DAYS = 800
+
+
+class SourceRow(Record):
+    """What every raw row carries."""
+
+    tenant_id: Key[str]
+    source: str
+    date: Immutable[date] = Field(description="The day, in the source's own time zone.")
+    sync_run_id: str = Field(description="The sync that wrote this version of the row.")
+    synced_at: datetime
+
+
+class GaRow(SourceRow):
+    """What every row of the Google Analytics Data API carries."""
+
+    source: Literal["ga4"] = "ga4"
+    property_id: str = Field(pattern=r"^properties/\d+$")
+    sampled: bool = Field(False, description="The API computed the report from a sample.")
+    thresholded: bool = Field(False, description="The API withheld rows of few users.")
+
+
+class GaTotals(GaRow):
+    """A property's totals of one day."""
+
+    total_users: int = Field(ge=0)
+    new_users: int = Field(ge=0)
+    sessions: int = Field(ge=0)
+    engaged_sessions: int = Field(ge=0)
+    screen_page_views: int = Field(ge=0)
+    key_events: float = Field(ge=0)
+    purchase_revenue: float
+
+    collection = Collection("tenants/{tenant_id}/ga_property_totals")
+    table = Table("aso_tenant_{tenant_id}.ga_property_totals", partition_by="date", retention_days=RETENTION_DAYS)
+
+
+class GaTrafficSource(GaRow):
+    """Sessions of one source, medium and campaign on one day."""
+
+    session_source: str
+    session_medium: str
+    session_campaign_name: str
+    session_default_channel_group: str
+    sessions: int = Field(ge=0)
+    engaged_sessions: int = Field(ge=0)
+    total_users: int = Field(ge=0)
+    new_users: int = Field(ge=0)
+    key_events: float = Field(ge=0)
+    purchase_revenue: float
+
+    collection = Collection("tenants/{tenant_id}/ga_traffic_sources")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_traffic_sources",
+        partition_by="date",
+        cluster_by=("session_source", "session_medium"),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaDeviceMetric(GaRow):
+    """Sessions of one device category and browser on one day."""
+
+    device_category: str
+    browser: str
+    sessions: int = Field(ge=0)
+    engaged_sessions: int = Field(ge=0)
+    total_users: int = Field(ge=0)
+    new_users: int = Field(ge=0)
+    key_events: float = Field(ge=0)
+    purchase_revenue: float
+
+    collection = Collection("tenants/{tenant_id}/ga_device_metrics")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_device_metrics",
+        partition_by="date",
+        cluster_by=("device_category", "browser"),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaPagePerformance(GaRow):
+    """One page on one day."""
+
+    page_path: str
+    sessions: int = Field(ge=0)
+    engaged_sessions: int = Field(ge=0)
+    total_users: int = Field(ge=0)
+    screen_page_views: int = Field(ge=0)
+    key_events: float = Field(ge=0)
+    purchase_revenue: float
+
+    collection = Collection("tenants/{tenant_id}/ga_page_performance")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_page_performance",
+        partition_by="date",
+        cluster_by=("page_path",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaLandingPage(GaRow):
+    """Sessions that began on one page on one day."""
+
+    landing_page: str
+    sessions: int = Field(ge=0)
+    engaged_sessions: int = Field(ge=0)
+    total_users: int = Field(ge=0)
+    key_events: float = Field(ge=0)
+    purchase_revenue: float
+
+    collection = Collection("tenants/{tenant_id}/ga_landing_pages")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_landing_pages",
+        partition_by="date",
+        cluster_by=("landing_page",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaFunnelEvent(GaRow):
+    """One event name on one day: how often, in how many sessions."""
+
+    event_name: str
+    event_count: int = Field(ge=0)
+    sessions: int = Field(ge=0)
+    total_users: int = Field(ge=0)
+
+    collection = Collection("tenants/{tenant_id}/ga_funnel_events")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_funnel_events",
+        partition_by="date",
+        cluster_by=("event_name",),
+        retention_days=RETENTION_DAYS,
+    )
