@@ -1,6 +1,7 @@
 """What the ETL makes of the raw rows: one row per entity and day, and the entities themselves."""
 
-from datetime import date, datetime
+from datetime import date as Day
+from datetime import datetime
 
 from pydantic import Field
 
@@ -14,7 +15,7 @@ class DailyEntityMetrics(Record):
     """All metrics of one entity on one day; NULL is "not measured", 0 is "measured, none"."""
 
     tenant_id: Key[str]
-    date: Key[date]
+    date: Key[Day]
     entity_type: Key[str]
     entity_id: Key[str]
     users: int | None = None
@@ -74,8 +75,8 @@ class EntityMap(Record):
     source_collection: str | None = None
     parent_type: str | None = None
     parent_id: str | None = None
-    first_seen: date | None = None
-    last_seen: date | None = None
+    first_seen: Day | None = None
+    last_seen: Day | None = None
     updated_at: datetime | None = None
 
     table = Table("aso_tenant_{tenant_id}.entity_map", cluster_by=("entity_type", "entity_id"))

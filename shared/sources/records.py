@@ -1,6 +1,7 @@
 """Raw rows as sources report them: one document per (report, day, dimension row), with a deterministic id."""
 
-from datetime import date, datetime
+from datetime import date as Day
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -15,7 +16,7 @@ class SourceRow(Record):
 
     tenant_id: Key[str]
     source: str
-    date: Immutable[date] = Field(description="The day, in the source's own time zone.")
+    date: Immutable[Day] = Field(description="The day, in the source's own time zone.")
     sync_run_id: str = Field(description="The sync that wrote this version of the row.")
     synced_at: datetime
 
