@@ -57,7 +57,7 @@ class DeadLetters:
             set_aside_at=self._now(),
             correlation_id=correlation_id,
         )
-        self._documents.create(f"dead_letters/{dead_letter_id}", letter.model_dump())
+        self._documents.create(f"dead_letters/{dead_letter_id}", letter.document())
         return letter
 
     def event(self, letter: DeadLetter) -> tuple[dict[str, str], bytes]:

@@ -28,7 +28,7 @@ class ProgressBook:
             started_at=at,
             updated_at=at,
         )
-        self._documents.create(f"progress/{run_id}", progress.model_dump())
+        self._documents.create(f"progress/{run_id}", progress.document())
 
     def track(self, run_id: str, kind: str, tenant_id: str) -> "Tracker":
         """Follow a run: `with book.track(...) as run: run.step("...", done=3)`."""
@@ -117,5 +117,5 @@ class Tracker:
     def _write(self) -> None:
         at = self._now()
         self._change(updated_at=at)
-        self._documents.put(f"progress/{self.progress.run_id}", self.progress.model_dump())
+        self._documents.put(f"progress/{self.progress.run_id}", self.progress.document())
         self._written_at = at

@@ -6,6 +6,7 @@ that a change forgets, the retention and the data dictionary (see bigquery.py, f
 
 import re
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -141,7 +142,21 @@ class Record(BaseModel):
         """Names of the fields that carry a mark, in declared order."""
         return tuple(name for name, field in cls.model_fields.items() if mark in field.metadata)
 
+    def document(self) -> dict[str, Any]:
+        """The fields as Firestore stores them: dates as ISO text, timestamps as they are."""
+        return {name: _stored(value) for name, value in self.model_dump().items()}
+
     @classmethod
     def streamed(cls) -> bool:
         """True where documents of the record are streamed into tables."""
         return cls.collection is not None and cls.table is not None
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _stored(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stored(inner) for inner in value]
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    return value
