@@ -50,7 +50,10 @@ class Call:
         return self.envelope.pushed
 
     def message(self, model: type[M]) -> M:
-        """The body as a model, its tenant settled by the caller's token and known to exist."""
+        """The body as a model, its tenant settled by the caller's token and known to exist.
+
+        Where the model does not require `tenant_id`, an operator who leaves it out means every tenant.
+        """
         caller = self.caller
         if self.envelope.pushed and not caller.operator:
             raise BadRequest("a push envelope needs Pub/Sub's own token", field="Authorization")
@@ -62,7 +65,8 @@ class Call:
                     "tenant_id is not valid",
                     errors=[{"field": "tenant_id", "expected": "text", "got": type(named).__name__}],
                 )
-            body["tenant_id"] = self.tenant_id = caller.tenant(named)
+            if named or not caller.operator or model.model_fields["tenant_id"].is_required():
+                body["tenant_id"] = self.tenant_id = caller.tenant(named)
         message = parse(model, body)
         if self.tenant_id is not None and not self._clients.tenants.exists(self.tenant_id):
             raise UnknownTenant("no such tenant", field="tenant_id", expected="a provisioned tenant")
