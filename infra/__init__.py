@@ -1,0 +1,1 @@
+"""How Scout is run: the functions' declarations, the local cloud, the deployment."""

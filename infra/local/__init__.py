@@ -1,0 +1,1 @@
+"""The local cloud: every part of production as processes of this machine."""

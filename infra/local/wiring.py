@@ -1,0 +1,98 @@
+"""Registering with the emulators what each function.yaml declares: triggers, topics, subscriptions, the bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+
+from infra.functions import FirestoreTrigger, FunctionSpec, topics_of
+from infra.local.parts import DEAD_LETTER_BUCKET, PROJECT, Addresses
+from infra.local.ports import HOST
+from infra.local.router import FENCE
+
+FENCE_DATABASE = "drain"
+FENCE_TRIGGER = FirestoreTrigger(database=FENCE_DATABASE, document="fences/{fence}")
+OWNER = {"authorization": "Bearer owner"}  # the emulator's word for "no rules"
+
+
+class Wiring:
+    """Talks to the administration side of the emulators."""
+
+    def __init__(self, at: Addresses) -> None:
+        self._at = at
+        self._http = httpx.Client(timeout=30, trust_env=False)
+
+    def connect(self, functions: Iterable[FunctionSpec]) -> None:
+        """Register everything. Existing topics and subscriptions are left as they are."""
+        functions = list(functions)
+        self.trigger(FENCE, FENCE_TRIGGER)
+        for function in functions:
+            if function.trigger.firestore:
+                self.trigger(function.dashed, function.trigger.firestore)
+        for topic in topics_of(functions):
+            self.topic(topic)
+        for function in functions:
+            for topic in function.trigger.topics:
+                self.subscription(function, topic)
+        self.bucket(DEAD_LETTER_BUCKET)
+
+    def trigger(self, name: str, trigger: FirestoreTrigger) -> None:
+        """Have the Firestore emulator post matching writes to the router."""
+        pattern = any(mark in trigger.document for mark in "{*")
+        declared = {
+            "eventType": trigger.event,
+            "database": trigger.database,
+            "namespace": "(default)",
+            "document": {
+                "value": trigger.document,
+                "matchType": "PATH_PATTERN" if pattern else "EXACT",
+            },
+        }
+        url = f"http://{HOST}:{self._at.firestore}/emulator/v1/projects/{PROJECT}/eventarcTrigger"
+        self._done(self._http.post(url, params={"eventarcTriggerId": name}, json=declared), f"trigger {name}")
+
+    def topic(self, name: str) -> None:
+        """Create a topic."""
+        self._put_pubsub(f"topics/{name}", {})
+
+    def subscription(self, function: FunctionSpec, topic: str) -> None:
+        """Create the push subscription through which a topic reaches a function."""
+        declared = {
+            "topic": f"projects/{PROJECT}/topics/{topic}",
+            "pushConfig": {"pushEndpoint": f"http://{HOST}:{self._at.router}/push/{function.name}"},
+            "ackDeadlineSeconds": function.ack_deadline_seconds,
+            "retryPolicy": {"minimumBackoff": "1s", "maximumBackoff": "10s"},
+        }
+        self._put_pubsub(f"subscriptions/{function.subscription(topic)}", declared)
+
+    def bucket(self, name: str) -> None:
+        """Create a bucket."""
+        url = f"http://{HOST}:{self._at.storage}/storage/v1/b"
+        self._done(self._http.post(url, params={"project": PROJECT}, json={"name": name}), f"bucket {name}")
+
+    def write_fence(self, fence: str) -> None:
+        """Write a document whose event can only arrive after those of all earlier writes."""
+        url = f"http://{HOST}:{self._at.firestore}/v1/projects/{PROJECT}/databases/{FENCE_DATABASE}/documents/fences"
+        self._done(self._http.post(url, params={"documentId": fence}, json={"fields": {}}, headers=OWNER), "fence")
+
+    def router_status(self) -> dict[str, Any]:
+        """What the router says of itself."""
+        answer = self._http.get(f"http://{HOST}:{self._at.router}/status")
+        answer.raise_for_status()
+        status: dict[str, Any] = answer.json()
+        return status
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _put_pubsub(self, resource: str, declared: dict[str, Any]) -> None:
+        url = f"http://{HOST}:{self._at.pubsub}/v1/projects/{PROJECT}/{resource}"
+        self._done(self._http.put(url, json=declared), resource)
+
+    @staticmethod
+    def _done(answer: httpx.Response, what: str) -> None:
+        if answer.status_code >= 400 and answer.status_code != 409:
+            raise RuntimeError(f"{what} could not be registered: {answer.status_code} {answer.text[:500]}")
