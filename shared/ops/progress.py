@@ -84,10 +84,15 @@ class Tracker:
             self.finish()
 
     def step(
-        self, step: str | None = None, *, done: int | None = None, total: int | None = None, **counts: int
+        self,
+        step: str | None = None,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        counts: dict[str, int] | None = None,
     ) -> None:
         """Say what the run does now; written at most once a second."""
-        changes: dict[str, object] = {"counts": {**self.progress.counts, **counts}}
+        changes: dict[str, object] = {"counts": {**self.progress.counts, **(counts or {})}}
         for name, value in (("step", step), ("done", done), ("total", total)):
             if value is not None:
                 changes[name] = value
@@ -100,7 +105,7 @@ class Tracker:
         self._write()
         self._change(status="requested")
 
-    def finish(self, **counts: int) -> None:
+    def finish(self, counts: dict[str, int] | None = None) -> None:
         """Mark the run done."""
         self._change(
             status="done",

@@ -62,12 +62,30 @@ class Arrivals(Record):
     tenant_id: str
     source: str
     collection_name: str
-    days: dict[str, int] = Field(description="ISO day -> documents that the sync wrote.")
+    pages: dict[str, dict[str, int]] = Field(description="Offset of a page -> ISO day -> documents written.")
     reported: int = Field(0, ge=0, description="Rows that the source said there are.")
     complete: bool = Field(False, description="True once every page of the collection was written.")
     finished_at: datetime
 
+    def days(self) -> dict[str, int]:
+        """ISO day -> documents that the sync wrote."""
+        found: dict[str, int] = {}
+        for page in self.pages.values():
+            for day, count in page.items():
+                found[day] = found.get(day, 0) + count
+        return found
+
     collection = Collection("arrivals", database="ops", indexes=(("tenant_id", "-finished_at"),))
+
+
+class Cursor(Record):
+    """How far a tenant's source was pulled."""
+
+    tenant_id: Key[str]
+    source: Key[str]
+    synced_until: str = Field(description="ISO day of the newest complete sync.")
+
+    collection = Collection("cursors", database="ops")
 
 
 class Lease(Record):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.adapters.firestore import FirestoreDocuments
     from shared.adapters.redis import RedisCache
     from shared.schema.ports import Objects, Publisher, Warehouse
+    from shared.sources.sync import Sync
 
 
 class Clients:
@@ -86,6 +87,15 @@ class Clients:
     def leases(self) -> Leases:
         """One worker at a time."""
         return Leases(self.ops)
+
+    @cached_property
+    def sync(self) -> "Sync":
+        """Pulls sources."""
+        from shared.adapters.ga4 import Ga4Source
+        from shared.sources.sync import Sync
+
+        source = Ga4Source.connect(self.settings.ga4_endpoint)
+        return Sync(source, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
 
     @cached_property
     def tenants(self) -> Tenants:

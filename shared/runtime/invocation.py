@@ -30,7 +30,7 @@ class Call:
         self._request = request
         self._clients = clients
         self.outcome: Any = None
-        self.accepted_run: str | None = None
+        self.accepted_runs: tuple[str, ...] | None = None
         self.tenant_id: str | None = None
         self.response: Response = Response(status=500)
 
@@ -72,9 +72,9 @@ class Call:
             raise UnknownTenant("no such tenant", field="tenant_id", expected="a provisioned tenant")
         return message
 
-    def accept(self, run_id: str) -> None:
-        """Answer 202 {run_id}: the work goes on elsewhere."""
-        self.accepted_run = run_id
+    def accept(self, *run_ids: str) -> None:
+        """Answer 202 {run_id}, or {run_ids} where there are not exactly one: the work goes on elsewhere."""
+        self.accepted_runs = run_ids
 
 
 def parse(model: type[M], body: dict[str, Any]) -> M:
@@ -175,8 +175,9 @@ def _acknowledge(call: Call, error: Rejected) -> bool:
 
 
 def _success(call: Call) -> Response:
-    if call.accepted_run is not None:
-        return _json({"run_id": call.accepted_run}, 202)
+    if call.accepted_runs is not None:
+        runs = call.accepted_runs
+        return _json({"run_id": runs[0]} if len(runs) == 1 else {"run_ids": runs}, 202)
     if call.pushed:
         return Response(status=204)
     return _json(call.outcome if call.outcome is not None else {}, 200)

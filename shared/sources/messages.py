@@ -16,7 +16,7 @@ class SyncRequested(Message):
 
     topic: ClassVar[str] = "sync-requested"
 
-    tenant_id: TenantId
+    tenant_id: TenantId | None = Field(None, description="An operator who leaves it out means every tenant.")
     source: SourceName
     since: date | None = None
     run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$")

@@ -1,0 +1,27 @@
+"""Pull one source since its cursor into Firestore's raw collections.
+
+Trigger: HTTP (a person, Scheduler), which answers 202 and publishes; Pub/Sub topic `sync-requested` (push), which works.
+Repeats: safe, because a row's document id is made of its day and dimensions, and the ledger counts a page once.
+"""
+
+import functions_framework
+from flask import Request, Response
+
+from shared.runtime.clients import Clients, connect
+from shared.runtime.invocation import invocation
+from shared.sources.messages import SyncRequested
+
+
+@functions_framework.http
+def sync_source(request: Request) -> Response:
+    return handle(request, connect())
+
+
+def handle(request: Request, clients: Clients) -> Response:
+    with invocation(request, clients) as call:
+        asked = call.message(SyncRequested)
+        if call.pushed:
+            call.outcome = clients.sync.run(asked)
+        else:
+            call.accept(*clients.sync.ask(asked, call.caller.subject))
+    return call.response

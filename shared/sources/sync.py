@@ -1,0 +1,190 @@
+"""Pulling a source into Firestore: page by page, resumable, each page written before the next is asked for."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+from shared.errors import BadRequest, Unavailable
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook, Tracker
+from shared.ops.records import Arrivals, Cursor
+from shared.schema.ports import Documents, Publisher
+from shared.sources.messages import SourceSynced, SyncRequested
+from shared.sources.reports import REPORTS, Report
+from shared.tenants.records import SourceSettings
+from shared.tenants.service import Tenants
+
+HISTORY_DAYS = 400
+"""How far the first sync looks back: a year and the weeks before it."""
+RESTATED_DAYS = 3
+"""Days that GA4 still changes (up to 72 h): pulled again by every sync."""
+LEASE_SECONDS = 600
+SLICE_SECONDS = 240
+"""After this long a sync hands over to its next slice, well inside the function's timeout."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of one report: documents as (id, fields), and how many rows the source says there are in all."""
+
+    documents: list[tuple[str, dict[str, Any]]]
+    next_offset: int | None
+    reported: int
+
+
+class Source(Protocol):
+    """A source of rows."""
+
+    def pages(
+        self, report: Report, settings: SourceSettings, tenant_id: str, run_id: str, since: date, offset: int
+    ) -> Iterator[Page]:
+        """Pages of one report from `since` until yesterday, from row `offset` on."""
+        ...
+
+
+def new_run_id(source: str, tenant_id: str) -> str:
+    """A run id that says what it is: `sync-ga4-demo-1a2b3c4d`."""
+    return f"sync-{source}-{tenant_id}-{secrets.token_hex(4)}"
+
+
+class Sync:
+    """Pulls one source of one tenant."""
+
+    def __init__(
+        self,
+        source: Source,
+        documents: Documents,
+        ops: Documents,
+        progress: ProgressBook,
+        leases: Leases,
+        publisher: Publisher,
+        tenants: Tenants,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._documents = documents
+        self._ops = ops
+        self._progress = progress
+        self._leases = leases
+        self._publisher = publisher
+        self._tenants = tenants
+        self._clock = clock
+
+    def ask(self, request: SyncRequested, requested_by: str) -> list[str]:
+        """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source; the run ids."""
+        tenants = [request.tenant_id] if request.tenant_id else self._with_source(request.source)
+        run_ids = []
+        for tenant_id in tenants:
+            self.settings(tenant_id, request.source)
+            run_id = request.run_id or new_run_id(request.source, tenant_id)
+            self._progress.request(run_id, "sync", tenant_id, requested_by)
+            self._publisher.publish(request.model_copy(update={"tenant_id": tenant_id, "run_id": run_id}))
+            run_ids.append(run_id)
+        return run_ids
+
+    def run(self, request: SyncRequested) -> dict[str, int]:
+        """Pull one slice; documents and pages written.
+
+        A repeat writes the same documents and counts again; a crash in the middle is repeated from the slice's start;
+        the messages that follow are harmless twice. Unavailable while another sync of the same source works.
+        """
+        tenant_id = request.tenant_id
+        if tenant_id is None:
+            raise BadRequest("tenant_id is missing", errors=[{"field": "tenant_id", "expected": "the tenant's id"}])
+        run_id = request.run_id or new_run_id(request.source, tenant_id)
+        settings = self.settings(tenant_id, request.source)
+        until = datetime.now(UTC).date()
+        since = request.since or self._cursor(tenant_id, request.source)
+        with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
+            if not held:
+                raise Unavailable("a sync of this source is running", source=request.source)
+            with self._progress.track(run_id, "sync", tenant_id) as tracker:
+                outcome = self._slice(request, run_id, settings, since, tracker)
+                if tracker.progress.status == "running":
+                    self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
+                    cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
+                    self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
+        return outcome
+
+    def settings(self, tenant_id: str, source: str) -> SourceSettings:
+        """How the tenant's source is reached; BadRequest where it has none."""
+        settings = self._tenants.get(tenant_id).sources.get(source)
+        if settings is None or not _usable(settings):
+            raise BadRequest(
+                f"the tenant has no {source} source",
+                errors=[{"field": "source", "expected": "a source that the tenant's settings enable"}],
+            )
+        return settings
+
+    def _with_source(self, source: str) -> list[str]:
+        found = []
+        for tenant_id in self._tenants.ids():
+            settings = self._tenants.get(tenant_id).sources.get(source)
+            if settings is not None and _usable(settings):
+                found.append(tenant_id)
+        return found
+
+    def _slice(
+        self, request: SyncRequested, run_id: str, settings: SourceSettings, since: date, tracker: Tracker
+    ) -> dict[str, int]:
+        started, tenant_id, written, pages = self._clock(), request.tenant_id or "", 0, 0
+        base = tracker.progress.done if request.report or request.offset else 0
+        for number, report in enumerate(REPORTS[request.report :], request.report):
+            offset = request.offset if number == request.report else 0
+            tracker.step(report.collection.name)
+            for page in self._source.pages(report, settings, tenant_id, run_id, since, offset):
+                path = report.collection.at(tenant_id=tenant_id)
+                written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
+                pages += 1
+                self._note(report, run_id, request, page, offset)
+                tracker.step(done=base + written, counts={report.collection.name: page.reported})
+                if page.next_offset is not None:
+                    offset = page.next_offset
+                    if self._clock() - started > SLICE_SECONDS:
+                        self._hand_over(request, run_id, since, number, offset, tracker)
+                        return {"documents": written, "pages": pages}
+            if self._clock() - started > SLICE_SECONDS and number + 1 < len(REPORTS):
+                self._hand_over(request, run_id, since, number + 1, 0, tracker)
+                break
+        return {"documents": written, "pages": pages}
+
+    def _hand_over(
+        self, request: SyncRequested, run_id: str, since: date, report: int, offset: int, tracker: Tracker
+    ) -> None:
+        changes = {"run_id": run_id, "since": since, "report": report, "offset": offset}
+        self._publisher.publish(request.model_copy(update=changes))
+        tracker.pause()
+
+    def _note(self, report: Report, run_id: str, request: SyncRequested, page: Page, offset: int) -> None:
+        """Add a page to the ledger: keyed by its offset, so that a repeated page is counted once."""
+        days: dict[str, int] = {}
+        for _, fields in page.documents:
+            days[fields["date"]] = days.get(fields["date"], 0) + 1
+
+        def add(found: dict[str, Any] | None) -> dict[str, Any]:
+            pages = {**(found or {}).get("pages", {}), str(offset): days}
+            return Arrivals(
+                run_id=run_id,
+                tenant_id=request.tenant_id or "",
+                source=request.source,
+                collection_name=report.collection.name,
+                pages=pages,
+                reported=page.reported,
+                complete=page.next_offset is None,
+                finished_at=datetime.now(UTC),
+            ).document()
+
+        self._ops.transact(f"arrivals/{run_id}:{report.collection.name}", add)
+
+    def _cursor(self, tenant_id: str, source: str) -> date:
+        found = self._ops.get(f"cursors/{tenant_id}:{source}")
+        if found is None:
+            return datetime.now(UTC).date() - timedelta(days=HISTORY_DAYS)
+        return date.fromisoformat(found["synced_until"]) - timedelta(days=RESTATED_DAYS)
+
+
+def _usable(settings: SourceSettings) -> bool:
+    return settings.enabled and settings.property_id is not None
