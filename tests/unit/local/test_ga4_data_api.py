@@ -87,7 +87,8 @@ def request_for(dimensions: str, metrics: str, **more: Any) -> RunReportRequest:
 
 
 def values(response: RunReportResponse) -> list[tuple[str, ...]]:
-    return [tuple(cell.value for cell in (*row.dimension_values, *row.metric_values)) for row in response.rows]
+    raw = RunReportResponse.pb(response)  # reading values through proto-plus is ten times slower
+    return [tuple(cell.value for cell in (*row.dimension_values, *row.metric_values)) for row in raw.rows]
 
 
 def text_filter(field: str, value: str, match_type: MatchType = MatchType.EXACT) -> FilterExpression:
@@ -116,7 +117,7 @@ def test_every_report_comes_over_the_wire_as_the_sample_holds_it(client, sample,
     request = request_for(" ".join(report.dimensions), " ".join(report.metrics), limit=250_000)
     response = client.run_report(request)
     rows = sample.report(name)
-    assert response.row_count == len(rows) == len(response.rows)
+    assert response.row_count == len(rows)
     fields = report.dimensions + report.metrics
     assert sorted(values(response)) == sorted(tuple(str(row[field]) for field in fields) for row in rows)
 
