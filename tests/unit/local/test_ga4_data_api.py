@@ -181,9 +181,13 @@ def test_several_date_ranges_add_the_date_range_dimension(client):
 
 
 def test_headers_carry_types_and_metadata_the_currency(client):
-    response = client.run_report(request_for("date", "sessions purchaseRevenue"))
+    response = client.run_report(request_for("date", "sessions keyEvents purchaseRevenue"))
     types = {header.name: header.type_ for header in response.metric_headers}
-    assert types == {"sessions": MetricType.TYPE_INTEGER, "purchaseRevenue": MetricType.TYPE_CURRENCY}
+    assert types == {
+        "sessions": MetricType.TYPE_INTEGER,
+        "keyEvents": MetricType.TYPE_FLOAT,
+        "purchaseRevenue": MetricType.TYPE_CURRENCY,
+    }
     assert response.metadata.currency_code == "USD"
     assert response.metadata.time_zone == "America/Los_Angeles"
     assert response.kind == "analyticsData#runReport"
