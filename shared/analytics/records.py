@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from shared.schema.record import Json, Key, Record, Table
+from shared.schema.record import Collection, Json, Key, Record, Table
 
 RETENTION_DAYS = 800
 """Detectors look back a year and compare with the year before."""
@@ -80,3 +80,12 @@ class EntityMap(Record):
     updated_at: datetime | None = None
 
     table = Table("aso_tenant_{tenant_id}.entity_map", cluster_by=("entity_type", "entity_id"))
+
+
+class EtlState(Record):
+    """How far the ETL of one tenant has seen the logs."""
+
+    tenant_id: Key[str]
+    seen_until: datetime
+
+    collection = Collection("etl", database="ops")

@@ -110,7 +110,7 @@ class Tracker:
         self._change(
             status="done",
             step="",
-            counts={**self.progress.counts, **counts},
+            counts={**self.progress.counts, **(counts or {})},
             finished_at=self._now(),
             error=None,
         )

@@ -13,6 +13,7 @@ from shared.tenants.service import Tenants
 if TYPE_CHECKING:
     from shared.adapters.firestore import FirestoreDocuments
     from shared.adapters.redis import RedisCache
+    from shared.analytics.etl import Etl
     from shared.schema.ports import Objects, Publisher, Warehouse
     from shared.sources.sync import Sync
 
@@ -96,6 +97,13 @@ class Clients:
 
         source = Ga4Source.connect(self.settings.ga4_endpoint)
         return Sync(source, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
+
+    @cached_property
+    def etl(self) -> "Etl":
+        """Makes metrics of raw rows."""
+        from shared.analytics.etl import Etl
+
+        return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher)
 
     @cached_property
     def tenants(self) -> Tenants:

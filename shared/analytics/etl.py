@@ -1,0 +1,220 @@
+"""Raw rows into `daily_entity_metrics` and `entity_map`: only the days that changed, and the truth about each stage.
+
+The SQL reads the exact views, never the documents. A rerun changes nothing; a crash leaves each entity type either as
+it was or as it should be, and the watermark moves only at the end, so that the next run does the same days again.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
+from shared.analytics.messages import EtlFinished, EtlRequested
+from shared.analytics.records import DailyEntityMetrics, EntityMap, EtlState
+from shared.errors import BadRequest, Unavailable
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook, Tracker
+from shared.ops.records import Arrivals, StageCount
+from shared.ops.stage_counts import record_counts, stage_count
+from shared.schema.ports import Documents, Publisher, Warehouse
+from shared.schema.sql import render
+
+OVERLAP = timedelta(minutes=10)
+"""How long after its stamp a row may still become visible in the log (see shared/streaming/merge.py)."""
+PATIENCE = timedelta(minutes=10)
+"""How long the ETL waits for documents of a sync before it goes on and reports the leak."""
+LEASE_SECONDS = 600
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class EtlResult:
+    """What one run did; `leaks` says in words where something was lost."""
+
+    days: int
+    rows_in: int
+    rows_out: int
+    refused: int
+    changed: int
+    leaks: tuple[str, ...]
+
+
+class Etl:
+    """The ETL of one tenant."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        ops: Documents,
+        progress: ProgressBook,
+        leases: Leases,
+        publisher: Publisher,
+        entities: Sequence[Entity] = ENTITIES,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._warehouse = warehouse
+        self._ops = ops
+        self._progress = progress
+        self._leases = leases
+        self._publisher = publisher
+        self._entities = entities
+        self._now = now
+
+    def ask(self, request: EtlRequested, tenants: Callable[[], list[str]], requested_by: str) -> list[str]:
+        """Ask for a run of one tenant, or, without a tenant, of every tenant; the run ids."""
+        run_ids = []
+        for tenant_id in [request.tenant_id] if request.tenant_id else tenants():
+            run_id = f"etl-{tenant_id}-{secrets.token_hex(4)}"
+            self._progress.request(run_id, "etl", tenant_id, requested_by)
+            self._publisher.publish(request.model_copy(update={"tenant_id": tenant_id, "run_id": run_id}))
+            run_ids.append(run_id)
+        return run_ids
+
+    def work(self, request: EtlRequested) -> EtlResult:
+        """Do what a message asks: after a sync (it names its source), or on request."""
+        if request.tenant_id is None or request.run_id is None:
+            raise BadRequest("the message names no tenant or run", field="tenant_id, run_id", expected="both")
+        if request.source is not None:
+            return self.run(request.tenant_id, f"etl-{request.run_id}", request.run_id, request.full)
+        return self.run(request.tenant_id, request.run_id, full=request.full)
+
+    def run(self, tenant_id: str, run_id: str, sync_run_id: str | None = None, full: bool = False) -> EtlResult:
+        """Bring the metrics of one tenant up to date; publishes EtlFinished.
+
+        sync_run_id: the sync whose documents must have arrived first. full: rebuild every day.
+        Unavailable while they are still on their way, or while another run works.
+        """
+        with self._leases.hold(f"etl:{tenant_id}", LEASE_SECONDS) as held:
+            if not held:
+                raise Unavailable("an ETL of this tenant is running", tenant_id=tenant_id)
+            counts = self._arrivals(tenant_id, sync_run_id) if sync_run_id else []
+            with self._progress.track(run_id, "etl", tenant_id) as tracker:
+                result = self._rebuild(tenant_id, run_id, counts, full, tracker)
+                tracker.step(
+                    counts={
+                        "days": result.days,
+                        "rows_in": result.rows_in,
+                        "rows_out": result.rows_out,
+                        "refused": result.refused,
+                        "leaks": len(result.leaks),
+                    }
+                )
+                self._publisher.publish(EtlFinished(tenant_id=tenant_id, run_id=run_id))
+        return result
+
+    def _rebuild(
+        self, tenant_id: str, run_id: str, arrivals: list[StageCount], full: bool, tracker: Tracker
+    ) -> EtlResult:
+        started, dataset = self._now(), f"aso_tenant_{tenant_id}"
+        days = self._days(tenant_id, full)
+        changed, counts = 0, list(arrivals)
+        if days:
+            for number, entity in enumerate((*self._entities, SOURCE_TABLE)):
+                tracker.step(entity.entity_type, done=number, total=len(self._entities) + 1)
+                changed += self._rebuild_entity(dataset, tenant_id, entity, days)
+            self._warehouse.execute(
+                render(
+                    "analytics/sql/map_entities.sql",
+                    dataset=dataset,
+                    tables={entity.entity_type: entity.table for entity in ENTITIES},
+                    schema_version=EntityMap.schema_version,
+                ),
+                tenant_id=tenant_id,
+                days=days,
+                now=started,
+            )
+            counts += self._conserved(dataset, tenant_id, run_id, days)
+        record_counts(self._warehouse, tenant_id, counts)
+        state = EtlState(tenant_id=tenant_id, seen_until=started - OVERLAP)
+        self._ops.put(f"etl/{tenant_id}", state.document())
+        made = [count for count in counts if count.stage == "etl"]
+        return EtlResult(
+            days=len(days),
+            rows_in=sum(count.rows_in for count in made),
+            rows_out=sum(count.rows_out for count in made),
+            refused=sum(count.rows_refused for count in arrivals),
+            changed=changed,
+            leaks=tuple(f"{count.stage} {count.subject}: {count.note}" for count in counts if count.note),
+        )
+
+    def _days(self, tenant_id: str, full: bool) -> list[date]:
+        """Days of documents that changed since the last run, oldest first."""
+        state = self._ops.get(f"etl/{tenant_id}")
+        since = state["seen_until"] if state and not full else BEGINNING
+        sql = render("analytics/sql/changed_days.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
+        return sorted(row["day"] for row in self._warehouse.query(sql, since=since))
+
+    def _rebuild_entity(self, dataset: str, tenant_id: str, entity: Entity, days: list[date]) -> int:
+        sql = render(
+            "analytics/sql/rebuild_metrics.sql",
+            dataset=dataset,
+            entity_type=entity.entity_type,
+            columns=entity.columns,
+            select=render(entity.sql, dataset=dataset, tables=RAW_TABLES),
+            schema_version=DailyEntityMetrics.schema_version,
+        )
+        return self._warehouse.execute(
+            sql, tenant_id=tenant_id, days=days, first_day=days[0], last_day=days[-1], now=self._now()
+        )
+
+    def _conserved(self, dataset: str, tenant_id: str, run_id: str, days: list[date]) -> list[StageCount]:
+        """Counts per entity type; `note` says what was lost between the raw rows and the metrics."""
+        sql = render("analytics/sql/conserved.sql", dataset=dataset, entities=ENTITIES)
+        return [
+            stage_count(
+                run_id,
+                tenant_id,
+                "etl",
+                row["entity_type"],
+                rows_in=row["rows_in"],
+                rows_out=row["rows_out"],
+                note=_loss(row),
+            )
+            for row in self._warehouse.query(sql, days=days)
+        ]
+
+    def _arrivals(self, tenant_id: str, sync_run_id: str) -> list[StageCount]:
+        """Compare what a sync wrote with what arrived. Unavailable until they agree or patience ends."""
+        ledger = [
+            Arrivals.model_validate(values)
+            for _, values in self._ops.find("arrivals", where=[("run_id", "==", sync_run_id)])
+        ]
+        if not ledger:
+            return []
+        sql = render("analytics/sql/arrived.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
+        since = min(entry.finished_at for entry in ledger) - timedelta(hours=1)
+        arrived = {row["collection_name"]: row for row in self._warehouse.query(sql, run_id=sync_run_id, since=since)}
+        counts, missing = [], 0
+        for entry in ledger:
+            row = arrived.get(entry.collection_name, {"arrived": 0, "refused": 0})
+            written = sum(entry.days().values())
+            lost = written - row["arrived"] - row["refused"]
+            missing += max(lost, 0)
+            counts.append(
+                stage_count(
+                    sync_run_id,
+                    tenant_id,
+                    "stream",
+                    entry.collection_name,
+                    rows_in=written,
+                    rows_out=row["arrived"],
+                    rows_refused=row["refused"],
+                    note=f"{lost} of {written} documents did not arrive" if lost > 0 else None,
+                )
+            )
+        newest = max(entry.finished_at for entry in ledger)
+        if missing and self._now() - newest < PATIENCE:
+            raise Unavailable("documents of the sync are still on their way", missing=missing)
+        return counts
+
+
+def _loss(row: dict[str, Any]) -> str | None:
+    if row["measure_in"] != row["measure_out"]:
+        return f"{row['measure_in']} in the raw rows, {row['measure_out']} in the metrics"
+    if row["rows_in"] and not row["rows_out"]:
+        return f"no metrics of {row['rows_in']} raw rows"
+    if row["unmapped"]:
+        return f"{row['unmapped']} rows of entities that the map does not know"
+    return None

@@ -1,0 +1,36 @@
+-- Every entity that has metrics on the given days is an entity of the map; its span only grows.
+MERGE `{{ dataset }}.entity_map` AS target
+USING (
+  SELECT
+    metrics.entity_type,
+    metrics.entity_id,
+    MIN(metrics.date) AS first_seen,
+    MAX(metrics.date) AS last_seen,
+    MAX(JSON_VALUE(metrics.attributes, '$.channel')) AS channel
+  FROM `{{ dataset }}.daily_entity_metrics` AS metrics
+  WHERE metrics.date IN UNNEST(@days)
+  GROUP BY metrics.entity_type, metrics.entity_id
+) AS source
+ON target.entity_type = source.entity_type AND target.entity_id = source.entity_id
+WHEN MATCHED AND (
+  target.first_seen > source.first_seen OR target.last_seen < source.last_seen
+  OR target.parent_id IS DISTINCT FROM COALESCE(source.channel, target.parent_id)
+) THEN UPDATE SET
+  first_seen = LEAST(target.first_seen, source.first_seen),
+  last_seen = GREATEST(target.last_seen, source.last_seen),
+  parent_type = IF(source.channel IS NULL, target.parent_type, 'channel'),
+  parent_id = COALESCE(source.channel, target.parent_id),
+  updated_at = @now
+WHEN NOT MATCHED THEN INSERT (
+  tenant_id, entity_type, entity_id, name, source, source_collection, parent_type, parent_id,
+  first_seen, last_seen, updated_at, schema_version
+) VALUES (
+  @tenant_id, source.entity_type, source.entity_id, source.entity_id, 'ga4',
+  CASE source.entity_type
+    {% for entity_type, table in tables.items() %}
+    WHEN '{{ entity_type }}' THEN '{{ table }}'
+    {% endfor %}
+  END,
+  IF(source.channel IS NULL, NULL, 'channel'), source.channel,
+  source.first_seen, source.last_seen, @now, {{ schema_version }}
+)
