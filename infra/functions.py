@@ -13,7 +13,7 @@ import yaml
 from croniter import croniter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-LONGEST_ACK_DEADLINE_SECONDS = 600
+LONGEST_ACK_DEADLINE_SECONDS = 600  # of every subscription: a push answered later comes again, without end
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=48)]
 TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{2,99}$")]
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,99}$")]
@@ -98,11 +98,6 @@ class FunctionSpec(_Declared):
     def url_variable(self) -> str:
         """The environment variable that holds the function's URL."""
         return f"FUNCTION_URL_{self.name.upper()}"
-
-    @property
-    def ack_deadline_seconds(self) -> int:
-        """Always the longest: a push that is answered later than this is delivered again, without end."""
-        return LONGEST_ACK_DEADLINE_SECONDS
 
     def subscription(self, topic: str) -> str:
         """The name of the push subscription through which `topic` reaches this function."""

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.functions import FunctionSpecError
-from infra.local.cloud import ROOT, LocalCloud, run_provisioning
+from infra.local.cloud import ROOT, LocalCloud, provision_tenant
 from infra.local.emulators import MissingPrerequisite, find
 from infra.local.lock import AlreadyRunning, is_free, wait_until_free
 from infra.local.processes import PartCrashed, tail
@@ -60,9 +60,7 @@ def up(
         return
     with _running(_cloud(state, functions, sample, scheduler)) as cloud:
         _tell_how_to_use(state, "Ctrl-C, or make down")
-        while True:
-            time.sleep(0.5)
-            cloud.check()
+        _watch(cloud)
 
 
 @app.command()
@@ -85,7 +83,7 @@ def tenant(tenant_id: str, state: State = DEFAULT_STATE) -> None:
     if not (state / "env").exists():
         _fail("no local cloud is running; start one with: make up")
     try:
-        run_provisioning(["tenant", tenant_id], read_env(state / "env"))
+        provision_tenant(tenant_id, read_env(state / "env"), {})
     except RuntimeError as error:
         _fail(str(error))
     console.print(f"tenant {tenant_id} is ready")
@@ -106,9 +104,7 @@ def run(
         code = run_sample(cloud, once=once)
         if once:
             raise typer.Exit(code)
-        while True:
-            time.sleep(0.5)
-            cloud.check()
+        _watch(cloud)
 
 
 def write_env(path: Path, environment: dict[str, str]) -> None:
@@ -171,6 +167,19 @@ def _start(cloud: LocalCloud) -> None:
 
         cloud.start(ready)
         progress.update(task, total=1, completed=1, description="the local cloud is ready")
+
+
+def _watch(cloud: LocalCloud) -> NoReturn:
+    """Until a signal comes: name each function that dies; end with PartCrashed if a part does."""
+    known: dict[str, str] = {}
+    while True:
+        time.sleep(0.5)
+        cloud.check()
+        for name, death in cloud.deaths().items():
+            if known.get(name) != death:
+                known[name] = death
+                console.print(f"function {name} died ({death}) and was started again; the last lines of its log:")
+                console.print(tail(cloud.log(f"function-{name}"), 10), markup=False)
 
 
 def _cloud(state: Path, functions: Path, sample: str, scheduler: bool) -> LocalCloud:

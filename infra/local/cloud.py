@@ -7,15 +7,14 @@ with LocalCloud(state=tmp_path) as cloud:
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,8 +31,8 @@ from infra.local.wiring import Wiring
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "infra" / "generated" / "firestore.rules"
-PROVISION = "shared.tenants.provision"
 QUIET_SECONDS = 0.5
+SAMPLE_SETTINGS = {"sources": {"ga4": {"property_id": "properties/213025502"}}}
 Progress = Callable[[str, float], None]
 
 
@@ -48,13 +47,12 @@ class LocalCloud:
         usual_ports: bool = False,
         scheduler: bool = False,
         sample: str = "clean",
-        provision: bool = True,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.state = state.resolve()
         self.functions: list[FunctionSpec] = load_functions(functions)
         self.seconds: dict[str, float] = {}
-        self._usual_ports, self._scheduler, self._sample, self._provision = usual_ports, scheduler, sample, provision
+        self._usual_ports, self._scheduler, self._sample = usual_ports, scheduler, sample
         self._extra = dict(environment or {})
         self._env: dict[str, str] = {}
         self._lock = Lock(self.state / "lock")
@@ -99,8 +97,6 @@ class LocalCloud:
             log = self._supervisor.log(f"function-{failure.name}")
             raise PartCrashed(f"function {failure.name}", "ended before it could serve", log) from None
         self._step("triggers, topics, subscriptions", began, progress, self._connect)
-        if self._provision and _exists(PROVISION):
-            self._step("datasets and tables", began, progress, self._provision_project)
         self.seconds["all"] = time.monotonic() - began
         return self
 
@@ -158,12 +154,12 @@ class LocalCloud:
     def drain(self, timeout: float = 60, quiet_seconds: float = QUIET_SECONDS) -> dict[str, Any]:
         """Wait until every event and message has been handled; the router's last status.
 
-        A fence document passes through the Firestore emulator, which delivers in order; then nothing may be on
-        its way nor arrive for `quiet_seconds`. Raises TimeoutError with what is still outstanding.
+        A fence passes through each emulator; then nothing may be on its way nor arrive for `quiet_seconds`.
+        Raises TimeoutError with what is still outstanding.
         """
         until = time.monotonic() + timeout
         while True:
-            before = self._pass_fence(until)
+            before = self._pass_fences(until)
             activity, since = before["activity"], time.monotonic()
             while True:
                 status = self.status()
@@ -176,9 +172,17 @@ class LocalCloud:
             if activity == before["activity"]:
                 return status
 
-    def tenant(self, tenant_id: str) -> None:
-        """Provision a tenant: its dataset, tables and settings. Idempotent."""
-        run_provisioning(["tenant", tenant_id], self._env)
+    def tenant(self, tenant_id: str, **settings: Any) -> None:
+        """Provision a tenant: its dataset, tables and settings. Idempotent.
+
+        Its GA4 source is the sample's property unless `settings` (those of provision_tenant) say otherwise.
+        """
+        provision_tenant(tenant_id, self._env, settings)
+
+    def deaths(self) -> dict[str, str]:
+        """The functions that died since the start and were started again: how the last time, and how often."""
+        seen = parts.functions_state(self.state / "functions.json")
+        return {name: f"{child['died']}, {child['starts'] - 1}x" for name, child in seen.items() if child["died"]}
 
     # --- for tests that break things -----------------------------------------------------------------------------
 
@@ -269,16 +273,12 @@ class LocalCloud:
         assert self._wiring is not None
         self._wiring.connect(self.functions)
 
-    def _provision_project(self) -> None:
-        run_provisioning(["project"], self._env)
-
-    def _pass_fence(self, until: float) -> dict[str, Any]:
+    def _pass_fences(self, until: float) -> dict[str, Any]:
         assert self._wiring is not None
-        fence = uuid.uuid4().hex
-        self._wiring.write_fence(fence)
+        fences = self._wiring.send_fences()
         while True:
             status = self.status()
-            if fence in status["fences"]:
+            if fences <= set(status["fences"]):
                 return status
             self._in_time(until, status)
             time.sleep(0.02)
@@ -301,18 +301,11 @@ class LocalCloud:
         return note
 
 
-def run_provisioning(arguments: list[str], environment: Mapping[str, str]) -> None:
+def provision_tenant(tenant_id: str, environment: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     """Run production's own provisioning against the cloud of `environment`, in a process of its own."""
-    command = [sys.executable, "-m", "infra.local.provision", *arguments]
+    command = [sys.executable, "-m", "infra.local.provision", tenant_id, json.dumps({**SAMPLE_SETTINGS, **settings})]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise RuntimeError(f"provisioning {' '.join(arguments)} failed:\n{(done.stderr or done.stdout)[-4000:]}")
-
-
-def _exists(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
+        raise RuntimeError(f"tenant {tenant_id} could not be provisioned:\n{(done.stderr or done.stdout)[-4000:]}")

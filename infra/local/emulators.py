@@ -45,7 +45,7 @@ class Emulators:
 
     def firestore_command(self, port: int, router_port: int, rules: Path | None = None) -> list[str]:
         """The Firestore emulator, sending its events to the router."""
-        command = [str(self.java), "-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-Duser.language=en"]
+        command = [str(self.java), "-Xms64m", "-Xmx2g", "-XX:+UseSerialGC", "-Duser.language=en"]
         command += ["-cp", str(self.firestore), FIRESTORE_MAIN, "--host=127.0.0.1", f"--port={port}"]
         command += [f"--functions_emulator=127.0.0.1:{router_port}"]
         return [*command, f"--rules={rules}"] if rules else command

@@ -47,6 +47,7 @@ SHARED_LIBRARIES = (
 )
 BACKLOG = 1024
 GRACE_SECONDS = 2
+KEEP_ALIVE_SECONDS = 75  # longer than the router keeps a connection, so that none is closed under a request
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 5.0
 HEALTHY_AFTER_SECONDS = 2.0
@@ -248,6 +249,7 @@ def serve(function: ServedFunction, listener: socket.socket, reports: int, logs:
         options: Mapping[str, Any] = {
             "bind": f"fd://{listener.fileno()}",
             "graceful_timeout": GRACE_SECONDS,
+            "keepalive": KEEP_ALIVE_SECONDS,
             "control_socket_disable": True,
             "post_fork": tether,
             "post_worker_init": report,

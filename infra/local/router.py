@@ -92,7 +92,7 @@ class Router:
 
     async def run(self, app: web.Application) -> Any:
         """Hold the connections and the workers while `app` runs."""
-        connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         async with aiohttp.ClientSession(
             connector=connections, timeout=aiohttp.ClientTimeout(total=None), cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
@@ -138,7 +138,9 @@ class Router:
         trigger = request.match_info["trigger"]
         headers = {str(name).lower(): value for name, value in request.headers.items() if DELIVERED_HEADERS.match(name)}
         if trigger == FENCE:
-            self.fences.append(headers.get("ce-document", headers.get("ce-subject", "")).rpartition("/")[2])
+            self.fences.append(
+                headers.get("ce-document", headers.get("ce-subject", "")).rpartition("/")[2]
+            )  # the document's id
             return web.Response()
         delivery = self.deliveries.get(trigger)
         if delivery is None:
@@ -155,6 +157,12 @@ class Router:
             return web.Response(status=404, text="no such function")
         status, answer = await forwarder.forward(await request.read())
         return web.Response(status=status, body=None if status == 204 else answer)
+
+    async def fence(self, request: web.Request) -> web.Response:
+        """The fence that came through Pub/Sub."""
+        push = await request.json()
+        self.fences.append(push["message"]["attributes"]["fence"])
+        return web.Response()
 
     async def tick(self, request: web.Request) -> web.Response:
         """Let a schedule tick now, as `gcloud scheduler jobs run` does."""
@@ -203,6 +211,7 @@ def application(config: RouterConfig) -> web.Application:
     app.cleanup_ctx.append(router.run)
     app.router.add_post("/functions/projects/{project}/triggers/{trigger}", router.firestore_event)
     app.router.add_post("/push/{function}", router.push)
+    app.router.add_post("/fence", router.fence)
     app.router.add_post("/schedules/{function}/{schedule}", router.tick)
     app.router.add_get("/issuer/jwks.json", router.jwks)
     app.router.add_post("/issuer/token", router.token)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
-from infra.functions import FirestoreTrigger, FunctionSpec, topics_of
+from infra.functions import LONGEST_ACK_DEADLINE_SECONDS, FirestoreTrigger, FunctionSpec, topics_of
 from infra.local.parts import DEAD_LETTER_BUCKET, PROJECT, Addresses
 from infra.local.ports import HOST
 from infra.local.router import FENCE
@@ -27,16 +29,26 @@ class Wiring:
     def connect(self, functions: Iterable[FunctionSpec]) -> None:
         """Register everything. Existing topics and subscriptions are left as they are."""
         functions = list(functions)
+        with ThreadPoolExecutor() as pool:  # the emulators' first answers are slow: ask them side by side
+            steps = (self._connect_firestore, self._connect_pubsub)
+            pending = [pool.submit(step, functions) for step in steps]
+            self.bucket(DEAD_LETTER_BUCKET)
+        for step in pending:
+            step.result()
+
+    def _connect_firestore(self, functions: list[FunctionSpec]) -> None:
         self.trigger(FENCE, FENCE_TRIGGER)
         for function in functions:
             if function.trigger.firestore:
                 self.trigger(function.dashed, function.trigger.firestore)
-        for topic in topics_of(functions):
+
+    def _connect_pubsub(self, functions: list[FunctionSpec]) -> None:
+        for topic in (FENCE, *topics_of(functions)):
             self.topic(topic)
+        self.subscription(FENCE, FENCE, "fence")
         for function in functions:
             for topic in function.trigger.topics:
-                self.subscription(function, topic)
-        self.bucket(DEAD_LETTER_BUCKET)
+                self.subscription(function.subscription(topic), topic, f"push/{function.name}")
 
     def trigger(self, name: str, trigger: FirestoreTrigger) -> None:
         """Have the Firestore emulator post matching writes to the router."""
@@ -57,25 +69,32 @@ class Wiring:
         """Create a topic."""
         self._put_pubsub(f"topics/{name}", {})
 
-    def subscription(self, function: FunctionSpec, topic: str) -> None:
-        """Create the push subscription through which a topic reaches a function."""
+    def subscription(self, name: str, topic: str, path: str) -> None:
+        """Create a subscription that pushes a topic's messages to a path of the router."""
         declared = {
             "topic": f"projects/{PROJECT}/topics/{topic}",
-            "pushConfig": {"pushEndpoint": f"http://{HOST}:{self._at.router}/push/{function.name}"},
-            "ackDeadlineSeconds": function.ack_deadline_seconds,
+            "pushConfig": {"pushEndpoint": f"http://{HOST}:{self._at.router}/{path}"},
+            "ackDeadlineSeconds": LONGEST_ACK_DEADLINE_SECONDS,
             "retryPolicy": {"minimumBackoff": "1s", "maximumBackoff": "10s"},
         }
-        self._put_pubsub(f"subscriptions/{function.subscription(topic)}", declared)
+        self._put_pubsub(f"subscriptions/{name}", declared)
 
     def bucket(self, name: str) -> None:
         """Create a bucket."""
         url = f"http://{HOST}:{self._at.storage}/storage/v1/b"
         self._done(self._http.post(url, params={"project": PROJECT}, json={"name": name}), f"bucket {name}")
 
-    def write_fence(self, fence: str) -> None:
-        """Write a document whose event can only arrive after those of all earlier writes."""
+    def send_fences(self) -> set[str]:
+        """Send one document and one message that arrive after all that was written and published before.
+
+        Of events that is exact: the emulator delivers them one by one. A message shows that pushes are flowing.
+        """
+        document, message = uuid.uuid4().hex, uuid.uuid4().hex
         url = f"http://{HOST}:{self._at.firestore}/v1/projects/{PROJECT}/databases/{FENCE_DATABASE}/documents/fences"
-        self._done(self._http.post(url, params={"documentId": fence}, json={"fields": {}}, headers=OWNER), "fence")
+        self._done(self._http.post(url, params={"documentId": document}, json={"fields": {}}, headers=OWNER), "fence")
+        url = f"http://{HOST}:{self._at.pubsub}/v1/projects/{PROJECT}/topics/{FENCE}:publish"
+        self._done(self._http.post(url, json={"messages": [{"attributes": {"fence": message}}]}), "fence")
+        return {document, message}
 
     def router_status(self) -> dict[str, Any]:
         """What the router says of itself."""
