@@ -1,0 +1,56 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SAMPLE ?= clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(STAMP) ## Start the local cloud, load the sample, open for browsing (ONCE=1: write .local/run-summary.json and exit)
+	@$(BIN)/python -m infra.local run $(if $(ONCE),--once) --sample $(SAMPLE)
+
+up: $(STAMP) ## Start the local cloud alone, empty; `source .local/env` to use it
+	@$(BIN)/python -m infra.local up --detach --sample $(SAMPLE)
+
+down: $(STAMP) ## End the local cloud
+	@$(BIN)/python -m infra.local down
+
+tenant: $(STAMP) ## Provision a tenant in the running local cloud: make tenant TENANT=x
+	@$(BIN)/python -m infra.local tenant $(TENANT)
+
+test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
+	@$(BIN)/python -m pytest tests/unit tests/integration tests/end_to_end $(ARGS)
+
+check: $(STAMP) ## Format, lint, strict types, unit tests, generated files: under a minute
+	@$(BIN)/ruff format --check -q . || (echo "run: make format"; exit 1)
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/python -m infra.generate --check
+	@$(BIN)/python -m pytest tests/unit -q
+
+bench: $(STAMP) ## Print the figures, one JSON line each (ONLY=name)
+	@$(BIN)/python -m tests.bench $(ONLY)
+
+format: $(STAMP) ## Format and fix what can be fixed
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check --fix -q .
+
+generate: $(STAMP) ## Write the files that are generated from the declarations
+	@$(BIN)/python -m infra.generate
+
+deploy: $(STAMP) ## Print what deploys the functions: make deploy PROJECT=x REGION=y (APPLY=1 runs it)
+	@$(BIN)/python -m infra.deploy --project $(PROJECT) --region $(REGION) $(if $(APPLY),--apply)
+
+install: $(STAMP) ## Virtual environment and packages
+
+$(STAMP): requirements.txt requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing: install it, or say PYTHON=/path/to/python3"; exit 3; }
+	@echo "Preparing $(VENV) (once, about a minute and a half)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 3; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: help run up down tenant test check bench format generate deploy install
