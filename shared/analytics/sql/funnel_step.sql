@@ -1,4 +1,4 @@
--- A step is entered by the sessions of its event and completed by the sessions of the next one.
+-- A step is named by the event that it reaches: entered by the sessions of the event before, completed by its own.
 WITH steps AS (
   SELECT 'session_start' AS entered_by, 'view_item' AS completed_by UNION ALL
   SELECT 'view_item', 'add_to_cart' UNION ALL
@@ -13,10 +13,10 @@ events AS (
 )
 SELECT
   entered.date,
-  CONCAT(steps.entered_by, ' > ', steps.completed_by) AS entity_id,
+  steps.completed_by AS entity_id,
   entered.sessions AS sessions,
   CAST(COALESCE(completed.sessions, 0) AS FLOAT64) AS conversions,
-  JSON_OBJECT('entered_by', steps.entered_by, 'completed_by', steps.completed_by) AS attributes
+  JSON_OBJECT('entered_by', steps.entered_by) AS attributes
 FROM events AS entered
 INNER JOIN steps ON steps.entered_by = entered.event_name
 LEFT JOIN events AS completed ON completed.date = entered.date AND completed.event_name = steps.completed_by
