@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shared.analytics.etl import Etl
     from shared.schema.ports import Objects, Publisher, Warehouse
     from shared.sources.sync import Sync
+    from shared.streaming.merge import Merger
+    from shared.streaming.service import Streamer
 
 
 class Clients:
@@ -104,6 +106,27 @@ class Clients:
         from shared.analytics.etl import Etl
 
         return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher)
+
+    @cached_property
+    def streamer(self) -> "Streamer":
+        """Streams documents' changes into BigQuery; belongs to the event loop it is first used on."""
+        from shared.adapters.bigquery_write import BigQuerySink
+        from shared.streaming.effects import Effects
+        from shared.streaming.service import Streamer
+        from shared.streaming.writer import Writer
+
+        configuration = self.settings
+        sink = BigQuerySink.open(
+            configuration.project, configuration.bigquery_endpoint, configuration.bigquery_grpc_endpoint
+        )
+        return Streamer(Writer(sink, Effects(lambda: self.cache, lambda: self.publisher).follow))
+
+    @cached_property
+    def merger(self) -> "Merger":
+        """Merges current tables."""
+        from shared.streaming.merge import Merger
+
+        return Merger(self.warehouse, self.ops, self.leases)
 
     @cached_property
     def tenants(self) -> Tenants:

@@ -1,0 +1,144 @@
+"""Keeping the base table of a streamed record: an idempotent merge of the log's tail, repeated at leisure.
+
+The view is exact without it; merging only keeps the tail, which every query of the view reads, short.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.errors import Unavailable
+from shared.ops.leases import Leases
+from shared.schema.ports import Documents, Warehouse
+from shared.schema.record import Mark, Record
+from shared.schema.sql import render
+from shared.streaming.compaction import compact
+from shared.streaming.records import Merge
+from shared.streaming.tables import BEGINNING, base_table, dataset_of, exact_view, log_table, view_name
+
+OVERLAP = timedelta(minutes=10)
+"""A row is sent within a minute of its `appended_at`; clocks differ; merging a row twice changes nothing."""
+LEASE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What one call did to one table: rows of the tail, rows changed in the base, rows removed by compaction."""
+
+    table: str
+    status: str
+    tail_rows: int = 0
+    merged_rows: int = 0
+    pruned: bool = False
+    compacted_rows: int = 0
+
+
+class Merger:
+    """Merges current tables, one worker at a time for each."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        documents: Documents,
+        leases: Leases,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._warehouse = warehouse
+        self._documents = documents
+        self._leases = leases
+        self._now = now
+
+    def merge(
+        self, record: type[Record], names: Mapping[str, str], *, force: bool = False, compacting: bool = False
+    ) -> Merged:
+        """Merge one table where that is due and its tail holds something; then compact its closed hours.
+
+        A repeat, or a crash anywhere, is harmless: the state is written last, so the next run reads the same tail.
+        Raises Unavailable where `force` finds another worker busy.
+        """
+        dataset = dataset_of(record, names)
+        name = view_name(record, dataset)
+        if not force and not compacting and not self._due(record, name):
+            return Merged(name, "not due")
+        with self._leases.hold(f"merge:{name}", LEASE_SECONDS) as held:
+            if not held:
+                if force:
+                    raise Unavailable("another worker merges the table", table=name)
+                return Merged(name, "busy")
+            return self._merge(record, dataset, name, compacting)
+
+    def _due(self, record: type[Record], name: str) -> bool:
+        last = self._state(name)
+        every = timedelta(seconds=record.table.merge_every_seconds if record.table else 0)
+        return last is None or self._now() - last.started_at >= every
+
+    def _merge(self, record: type[Record], dataset: str, name: str, compacting: bool) -> Merged:
+        last = self._state(name)
+        tail_from = last.tail_from if last else BEGINNING
+        started_at = self._now()
+        # Never backwards: a clock that lags behind the last worker's must not make the state lie.
+        covered = max(tail_from, started_at - OVERLAP)
+        names = {
+            "log": f"{dataset}.{log_table(record).table}",
+            "base": f"{dataset}.{base_table(record).table}",
+        }
+        partition = _prunable(record)
+        tail = self._warehouse.query(
+            render("streaming/sql/tail.sql", **names, partition=partition), tail_from=tail_from
+        )[0]
+        merged_rows, pruned = 0, False
+        if tail["row_count"]:
+            bounds = self._bounds(names, partition, tail, tail_from)
+            pruned = bool(bounds)
+            merged_rows = self._warehouse.execute(
+                render(
+                    "streaming/sql/merge.sql",
+                    **names,
+                    columns=base_table(record).column_names(),
+                    pruned_by=partition if pruned else None,
+                ),
+                tail_from=tail_from,
+                **bounds,
+            )
+            self._warehouse.ensure_view(name, exact_view(record, dataset, covered))
+        state = Merge(
+            view=name,
+            tail_from=covered if tail["row_count"] else tail_from,
+            started_at=started_at,
+            finished_at=self._now(),
+            compacted_until=last.compacted_until if last else None,
+        )
+        compacted_rows = 0
+        if compacting or tail["row_count"]:
+            until, compacted_rows = compact(self._warehouse, record, names["log"], state.compacted_until, covered)
+            state = state.model_copy(update={"compacted_until": until})
+        self._documents.put(f"merges/{name}", state.model_dump())
+        status = "merged" if tail["row_count"] else "empty"
+        return Merged(name, status, tail["row_count"], merged_rows, pruned, compacted_rows)
+
+    def _bounds(
+        self, names: Mapping[str, str], partition: str | None, tail: Mapping[str, Any], tail_from: datetime
+    ) -> dict[str, Any]:
+        """The partitions that the merge may be confined to; nothing where it may not.
+
+        Confined by the new rows' partitions, a document that moved would be inserted twice. Immutable fields should
+        not move; one narrow scan (names and partitions only) makes sure that none did.
+        """
+        if partition is None or tail["unplaced_count"]:
+            return {}
+        bounds = {"first_partition": tail["first_partition"], "last_partition": tail["last_partition"]}
+        outside = self._warehouse.query(
+            render("streaming/sql/outside.sql", **names, partition=partition), tail_from=tail_from, **bounds
+        )[0]
+        return {} if outside["row_count"] else bounds
+
+    def _state(self, name: str) -> Merge | None:
+        values = self._documents.get(f"merges/{name}")
+        return Merge.model_validate(values) if values else None
+
+
+def _prunable(record: type[Record]) -> str | None:
+    """The partition field, where it is declared never to change."""
+    field = record.table.partition_by if record.table else None
+    return field if field in record.marked(Mark.IMMUTABLE) else None

@@ -1,0 +1,21 @@
+MERGE `{{ base }}` AS base
+USING (
+  SELECT {{ columns | join(", ") }}
+  FROM `{{ log }}`
+  WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, deleted DESC, appended_at) = 1
+) AS tail
+ON base.document_name = tail.document_name
+{% if pruned_by %}
+  AND (base.{{ pruned_by }} BETWEEN @first_partition AND @last_partition OR base.{{ pruned_by }} IS NULL)
+{% endif %}
+WHEN MATCHED AND (
+  tail.version > base.version OR (tail.version = base.version AND tail.deleted AND NOT base.deleted)
+) THEN
+  UPDATE SET
+{% for column in columns if column != "document_name" %}
+    {{ column }} = tail.{{ column }}{{ "," if not loop.last }}
+{% endfor %}
+WHEN NOT MATCHED THEN
+  INSERT ({{ columns | join(", ") }})
+  VALUES ({% for column in columns %}tail.{{ column }}{{ ", " if not loop.last }}{% endfor %})
