@@ -6,8 +6,8 @@ SELECT
   SUM(raw.sessions) AS sessions,
   SUM(raw.engaged_sessions) AS engaged_sessions,
   SUM(raw.sessions) - SUM(raw.engaged_sessions) AS bounces,
-  SUM(raw.key_events) AS conversions,
-  SUM(raw.purchase_revenue) AS revenue
+  CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
+  CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue
 FROM `{{ dataset }}.ga_device_metrics` AS raw
 WHERE raw.date IN UNNEST(@days)
 GROUP BY raw.date, raw.device_category

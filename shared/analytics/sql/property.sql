@@ -7,8 +7,8 @@ SELECT
   SUM(raw.engaged_sessions) AS engaged_sessions,
   SUM(raw.screen_page_views) AS pageviews,
   SUM(raw.sessions) - SUM(raw.engaged_sessions) AS bounces,
-  SUM(raw.key_events) AS conversions,
-  SUM(raw.purchase_revenue) AS revenue
+  CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
+  CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue
 FROM `{{ dataset }}.ga_property_totals` AS raw
 WHERE raw.date IN UNNEST(@days)
 GROUP BY raw.date, raw.property_id
