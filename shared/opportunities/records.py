@@ -56,11 +56,15 @@ class Opportunity(Record):
     content_id: str | None = None
     status: ClientWritable[Status] = "new"
     note: ClientWritable[Personal[str | None]] = None
-    run_id: str
+    decided_at: datetime | None = Field(None, description="When a person last set status or note.")
+    decided_by: Personal[str | None] = Field(None, description="Who did.")
+    run_id: str = Field(description="The run whose finding this is.")
     as_of: date = Field(description="The last day that the newest finding judged.")
-    clear_runs: int = Field(0, ge=0, description="Runs in a row that did not find it again.")
-    detected_at: Immutable[datetime] = Field(description="When it was found first.")
-    created_at: datetime
+    judged_as_of: date | None = Field(None, description="The last day of the newest run that judged it, found or not.")
+    judged_at: datetime | None = Field(None, description="When that run finished; orders runs of the same day.")
+    clear_runs: int = Field(0, ge=0, description="Days in a row whose runs did not find it again.")
+    detected_at: datetime = Field(description="When it was found first, or first again long after it was closed.")
+    created_at: Immutable[datetime]
     updated_at: datetime
     closed_at: datetime | None = None
 

@@ -1,0 +1,306 @@
+"""Fakes of the ports in shared/schema/ports.py, in memory.
+
+tests/integration/test_contracts.py runs one suite against each of them and against its real adapter.
+"""
+
+import base64
+import copy
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import orjson
+from flask import Request
+from werkzeug.test import EnvironBuilder
+
+from shared.errors import Unavailable
+from shared.runtime.auth import Caller, Verifier
+from shared.runtime.clients import Clients
+from shared.schema.bigquery import TableDefinition
+from shared.schema.message import Message
+from shared.settings import Settings, TokenIssuer
+
+Values = dict[str, Any]
+Heard = Callable[[str, str, Values], None]
+
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda held, wanted: held == wanted,
+    "!=": lambda held, wanted: held != wanted,
+    "<": lambda held, wanted: held is not None and held < wanted,
+    "<=": lambda held, wanted: held is not None and held <= wanted,
+    ">": lambda held, wanted: held is not None and held > wanted,
+    ">=": lambda held, wanted: held is not None and held >= wanted,
+    "in": lambda held, wanted: held in wanted,
+    "array_contains": lambda held, wanted: wanted in (held or []),
+}
+
+
+class FakeDocuments:
+    """Port `Documents`, and `listen`. `writes` lists every path in the order it was written."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, Values] = {}
+        self.writes: list[str] = []
+        self.down = False
+        self.before_commit: Callable[[str], None] | None = None
+        """Called in a transaction between its read and its commit: what somebody else does meanwhile."""
+        self._lock = threading.RLock()
+        self._versions: dict[str, int] = {}
+        self._listeners: list[tuple[str, Heard]] = []
+
+    def get(self, path: str) -> Values | None:
+        self._check()
+        return copy.deepcopy(self.documents.get(path))
+
+    def put(self, path: str, values: Mapping[str, Any]) -> None:
+        self._check()
+        with self._lock:
+            change = "MODIFIED" if path in self.documents else "ADDED"
+            self.documents[path] = copy.deepcopy(dict(values))
+            self._versions[path] = self._versions.get(path, 0) + 1
+            self.writes.append(path)
+        self._tell(change, path)
+
+    def create(self, path: str, values: Mapping[str, Any]) -> bool:
+        with self._lock:
+            if path in self.documents:
+                return False
+            self.put(path, values)
+        return True
+
+    def put_many(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        number = 0
+        for path, values in documents:
+            self.put(path, values)
+            number += 1
+        return number
+
+    def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
+        for _ in range(10):
+            version = self._versions.get(path, 0)
+            changed = change(self.get(path))
+            if self.before_commit is not None:
+                self.before_commit(path)
+            with self._lock:
+                if self._versions.get(path, 0) != version:
+                    continue
+                if changed is not None:
+                    self.put(path, changed)
+                return changed
+        raise Unavailable("the document is contended", path=path)
+
+    def delete(self, path: str) -> None:
+        self._check()
+        with self._lock:
+            found = self.documents.pop(path, None)
+            self._versions[path] = self._versions.get(path, 0) + 1
+        if found is not None:
+            self._tell("REMOVED", path, found)
+
+    def find(
+        self,
+        collection: str,
+        where: Sequence[tuple[str, str, Any]] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[str, Values]]:
+        self._check()
+        found = [
+            (path, copy.deepcopy(values))
+            for path, values in sorted(self.documents.items())
+            if path.rpartition("/")[0] == collection
+            and all(name in values and COMPARE[operator](values[name], wanted) for name, operator, wanted in where)
+        ]
+        if order_by:
+            name = order_by.lstrip("-")
+            found = [item for item in found if name in item[1]]
+            found.sort(key=lambda item: item[1][name], reverse=order_by.startswith("-"))
+        yield from found[:limit]
+
+    def listen(self, collection: str, heard: Heard) -> Callable[[], None]:
+        listener = (collection, heard)
+        self._listeners.append(listener)
+        for path, values in self.find(collection):
+            heard("ADDED", path.rpartition("/")[2], values)
+        return lambda: self._listeners.remove(listener)
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
+    def _tell(self, change: str, path: str, values: Values | None = None) -> None:
+        collection, _, document_id = path.rpartition("/")
+        for listened, heard in list(self._listeners):
+            if listened == collection:
+                heard(change, document_id, copy.deepcopy(values or self.documents[path]))
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("Firestore is not available")
+
+
+class FakePublisher:
+    """Port `Publisher`: what was published, in order."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.down = False
+
+    def publish(self, message: Message) -> str:
+        if self.down:
+            raise Unavailable("Pub/Sub is not available", topic=message.topic)
+        self.messages.append(message)
+        return str(len(self.messages))
+
+
+class FakeObjects:
+    """Port `Objects`."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_if_absent(self, name: str, data: bytes, content_type: str = "application/json") -> bool:
+        if name in self.objects:
+            return False
+        self.objects[name] = data
+        return True
+
+    def get(self, name: str) -> bytes | None:
+        return self.objects.get(name)
+
+
+class FakeCache:
+    """Port `Cache`. `down`: reads load, forgetting raises, as the real one."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, tuple[int, bytes]] = {}
+        self.scopes: dict[str, int] = {}
+        self.down = False
+        self._next = 0
+
+    def get(self, key: str, scope: str) -> Any | None:
+        if self.down or key not in self.values:
+            return None
+        token, value = self.values[key]
+        return orjson.loads(value) if self.scopes.get(scope) == token else None
+
+    def load(self, key: str, scope: str, ttl_seconds: int, loader: Callable[[], Any]) -> Any:
+        found = self.get(key, scope)
+        if found is not None:
+            return found
+        if self.down:
+            return loader()
+        if scope not in self.scopes:
+            self._next += 1
+            self.scopes[scope] = self._next
+        token = self.scopes[scope]
+        value = loader()
+        self.values[key] = (token, orjson.dumps(value, default=str))
+        return value
+
+    def forget(self, scopes: Iterable[str]) -> int:
+        named = list(scopes)
+        if not named:
+            return 0
+        self._check()
+        return sum(self.scopes.pop(scope, None) is not None for scope in named)
+
+    def sweep(self, pattern: str) -> int:
+        self._check()
+        gone = [key for key in self.values if fnmatchcase(key, pattern)]
+        for key in gone:
+            del self.values[key]
+        return len(gone)
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("the cache cannot be reached")
+
+
+class ScriptedWarehouse:
+    """Port `Warehouse` as a script: `answers` maps a word of the SQL to rows. No SQL is run."""
+
+    def __init__(self, **answers: list[Values] | Callable[..., list[Values]]) -> None:
+        self.answers = answers
+        self.queries: list[tuple[str, Values]] = []
+        self.executed: list[tuple[str, Values]] = []
+
+    def query(self, sql: str, **parameters: Any) -> list[Values]:
+        self.queries.append((sql, parameters))
+        for word, answer in self.answers.items():
+            if word in sql:
+                return copy.deepcopy(answer(**parameters) if callable(answer) else answer)
+        raise AssertionError(f"no answer is scripted for: {sql}")
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        self.executed.append((sql, parameters))
+        return 0
+
+    def load(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        return sum(1 for _ in rows)
+
+    def ensure_dataset(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        return None
+
+    def ensure_table(self, dataset: str, definition: TableDefinition) -> None:
+        return None
+
+    def ensure_view(self, name: str, sql: str) -> None:
+        return None
+
+    def exists(self, name: str) -> bool:
+        return True
+
+
+class FakeVerifier:
+    """Callers by token; any other token does not verify."""
+
+    def __init__(self, **callers: Caller) -> None:
+        self.callers = callers
+        self._real = Verifier([TokenIssuer(issuer="https://issuer.test", jwks_url="http://127.0.0.1:9", audience="a")])
+
+    def verify(self, authorization: str | None) -> Caller:
+        token = (authorization or "").removeprefix("Bearer ")
+        return self.callers[token] if token in self.callers else self._real.verify(authorization)
+
+    def verify_token(self, token: str) -> Caller:
+        return self.callers[token] if token in self.callers else self._real.verify_token(token)
+
+
+OPERATOR = Caller(subject="operator@scout.test", tenant_id=None, operator=True)
+
+
+def fake_clients(*tenants: str, **replacements: Any) -> Clients:
+    """Clients over fakes: an `operator` token, and a token of each tenant that is its id."""
+    documents, ops = replacements.pop("documents", FakeDocuments()), replacements.pop("ops", FakeDocuments())
+    for tenant_id in tenants:
+        documents.documents[f"tenants/{tenant_id}"] = {"tenant_id": tenant_id}
+    callers = {name: Caller(subject=f"someone@{name}.test", tenant_id=name, operator=False) for name in tenants}
+    given = {
+        "documents": documents,
+        "ops": ops,
+        "warehouse": ScriptedWarehouse(),
+        "publisher": FakePublisher(),
+        "dead_letter_objects": FakeObjects(),
+        "cache": FakeCache(),
+        "verifier": FakeVerifier(operator=OPERATOR, **callers),
+        **replacements,
+    }
+    return Clients(Settings(GOOGLE_CLOUD_PROJECT="test"), **given)
+
+
+def posted(body: Any, token: str | None = "operator", method: str = "POST") -> Request:
+    """A person's or Scheduler's request. Bytes are sent as they are."""
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    builder = EnvironBuilder(method=method, data=data, content_type="application/json", headers=headers)
+    return Request(builder.get_environ())
+
+
+def pushed(body: Any, token: str | None = "operator", message_id: str = "1") -> Request:
+    """Pub/Sub's push of a message. Bytes are sent as they are."""
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
+    return posted({"message": message, "subscription": "projects/test/subscriptions/some"}, token)
