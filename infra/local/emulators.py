@@ -31,6 +31,8 @@ APT_PACKAGES = {
     "pubsub": "google-cloud-cli-pubsub-emulator",
 }
 COMPONENTS = {"firestore": "cloud-firestore-emulator", "pubsub": "pubsub-emulator"}
+# C1 alone: the emulators start a second or two earlier and answer no slower.
+JVM = ("-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 FIRESTORE_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 WHAT = {"java": f"Java {OLDEST_JAVA} or newer", "firestore": "the Firestore emulator", "pubsub": "the Pub/Sub emulator"}
 
@@ -45,14 +47,14 @@ class Emulators:
 
     def firestore_command(self, port: int, router_port: int, rules: Path | None = None) -> list[str]:
         """The Firestore emulator, sending its events to the router."""
-        command = [str(self.java), "-Xms64m", "-Xmx2g", "-XX:+UseSerialGC", "-Duser.language=en"]
+        command = [str(self.java), *JVM, "-Xmx2g", "-Duser.language=en"]
         command += ["-cp", str(self.firestore), FIRESTORE_MAIN, "--host=127.0.0.1", f"--port={port}"]
         command += [f"--functions_emulator=127.0.0.1:{router_port}"]
         return [*command, f"--rules={rules}"] if rules else command
 
     def pubsub_command(self, port: int) -> list[str]:
         """The Pub/Sub emulator."""
-        command = [str(self.java), "-Xms32m", "-Xmx512m", "-XX:+UseSerialGC", "-jar", str(self.pubsub)]
+        command = [str(self.java), *JVM, "-Xmx512m", "-jar", str(self.pubsub)]
         return [*command, "--host=127.0.0.1", f"--port={port}"]
 
 
