@@ -3,7 +3,8 @@
 Usage: python -m infra.local.router CONFIG.json
 
 The Firestore emulator delivers one event at a time and never retries: it is answered at once, after the event
-is on disk, and the event is delivered from here. The Pub/Sub emulator sends no token: it is added here.
+is on disk, and the event is delivered from here. (What it posts while no router runs is lost: nothing can help
+that, and production has no such gap.) The Pub/Sub emulator sends no token: it is added here.
 """
 
 from __future__ import annotations
