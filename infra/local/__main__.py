@@ -25,6 +25,7 @@ from infra.local.processes import PartCrashed, tail
 
 EXIT_FAILED = 1
 EXIT_MISSING = 3
+EXIT_INTERRUPTED = 130
 START_WITHIN_SECONDS = 180
 STOP_WITHIN_SECONDS = 30
 
@@ -151,6 +152,8 @@ def _running(cloud: LocalCloud) -> Iterator[LocalCloud]:
         _fail(str(error))
     except Ended:
         console.print("\nending the local cloud")
+        if not started:  # there is nothing to hand to the block: leave by an exception
+            raise typer.Exit(EXIT_INTERRUPTED) from None
     finally:
         if started:
             for path in mine:

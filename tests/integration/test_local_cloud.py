@@ -298,6 +298,15 @@ def test_up_is_used_by_others_and_ctrl_c_leaves_nothing_behind(tmp_path, seen):
     assert not (state / "env").exists()
 
 
+def test_ctrl_c_while_it_starts_leaves_nothing_behind(tmp_path):
+    process = command("up", "--state", str(tmp_path), "--functions", str(tmp_path / "none"))
+    wait_until(lambda: (tmp_path / "logs" / "firestore.log").exists() or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 130, said
+    assert is_free(tmp_path / "lock")
+
+
 def test_up_detached_returns_when_ready_and_down_ends_it_even_after_a_kill(tmp_path):
     functions = write_functions(tmp_path / "functions", keep_secret=KEEP_SECRET)
     state = tmp_path / "state"
