@@ -17,7 +17,7 @@ from shared.streaming.tables import provision
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
-from tests.support.streaming import RECORDS, VALID, Note, Plain, event_body, record_of
+from tests.support.streaming import VALID, Note, Plain, event_body, record_of
 
 numbers = itertools.count()
 
@@ -36,8 +36,7 @@ class Lab:
         self.dataset = f"aso_tenant_{self.names['tenant_id']}"
         self.warehouse = BigQueryWarehouse.connect(server.project, server.bigquery_endpoint, "US")
         self.warehouse.ensure_dataset(self.dataset)
-        for record in RECORDS:
-            provision(self.warehouse, record, self.names)
+        provision(self.warehouse, Note, self.names)
         self.documents = FakeDocuments()
         self.now = datetime.now(UTC)
         self.merger = Merger(self.warehouse, self.documents, Leases(self.documents), lambda: self.now)
@@ -182,6 +181,7 @@ def test_a_merge_is_confined_to_its_partitions_unless_a_document_moved(lab):
 
 
 def test_a_merge_is_not_confined_where_the_partition_may_change(lab):
+    provision(lab.warehouse, Plain, lab.names)
     lab.stream(("a", note(), None, 10, 0, "plain"))
     assert not lab.merge(Plain).pruned
     assert lab.rows("plain") == [("One", 2.0)]
@@ -241,8 +241,7 @@ def test_a_repeat_in_a_later_hour_is_removed_as_well(lab):
 
 def test_provisioning_again_adds_what_is_missing_and_keeps_the_rest(lab):
     lab.stream(("a", note(), None, 10))
-    for record in RECORDS:
-        provision(lab.warehouse, record, lab.names)
+    provision(lab.warehouse, Note, lab.names)
     assert lab.rows() == [("One", 2.0)]
 
 
