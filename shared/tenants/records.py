@@ -26,6 +26,7 @@ class Tenant(Record):
     value_per_conversion: float | None = Field(None, gt=0, description="Overrides the measured one.")
     sources: dict[str, SourceSettings] = {}
     detectors: Json = Field({}, description="Overrides by detector id.")
+    notice: str = Field("", description="What everybody who looks at the tenant's pages should know.")
     created_at: datetime
     updated_at: datetime
 

@@ -1,0 +1,293 @@
+"use strict";
+(() => {
+  const { STATUSES, words, money, count, ago, live, decide, fillStatuses } = Scout;
+  const { tenant, currency } = document.body.dataset;
+  const at = (id) => document.getElementById(id);
+  const SEVERITIES = ["critical", "high", "medium", "low"];
+  const SEGMENTS = [
+    ["open", "Open", ["new", "in_progress"]],
+    ["snoozed", "Snoozed", ["snoozed"]],
+    ["completed", "Completed", ["completed"]],
+    ["dismissed", "Dismissed", ["dismissed"]],
+    ["closed", "Closed", ["closed"]],
+    ["all", "All", Object.keys(STATUSES)],
+  ];
+  const PICKS = ["severity", "entity_type", "detector", "sort"];
+  const KINDS = { sync: "Sync", etl: "Daily metrics", detectors: "Detectors", opportunities: "Opportunities" };
+  const ORDER = Object.keys(KINDS);
+
+  const cards = new Map();
+  const rows = new Map();
+  let started = false;
+  let strip = null;
+  let due = false;
+
+  const address = new URLSearchParams(location.search);
+  const view = { status: address.get("status") || "open", search: address.get("search") || "" };
+  for (const name of PICKS) view[name] = address.get(name) || "";
+
+  function remember() {
+    const changed = new URLSearchParams();
+    for (const [name, value] of Object.entries(view)) if (value && !(name === "status" && value === "open")) changed.set(name, value);
+    history.replaceState(null, "", changed.size ? `?${changed}` : location.pathname);
+    draw();
+  }
+
+  // Ranked as the server ranks: value x confidence, then severity, then confidence.
+  const severity = (card) => (SEVERITIES.indexOf(card.severity) + 5) % 5;
+  const orders = {
+    "": (a, b) => b.rank - a.rank || severity(a) - severity(b) || b.confidence - a.confidence || (a.id < b.id ? -1 : 1),
+    severity: (a, b) => severity(a) - severity(b) || b.rank - a.rank || (a.id < b.id ? -1 : 1),
+    newest: (a, b) => (b.detected_at || "").localeCompare(a.detected_at || "") || b.rank - a.rank,
+  };
+
+  const passes = (card) => {
+    const text = view.search.trim().toLowerCase();
+    return (
+      PICKS.every((name) => name === "sort" || !view[name] || card[name] === view[name]) &&
+      (!text || `${card.title} ${card.entity_id} ${card.recommendation} ${card.note || ""}`.toLowerCase().includes(text))
+    );
+  };
+
+  function drawSegments(passing) {
+    const place = at("status");
+    if (!place.children.length) {
+      place.append(
+        ...SEGMENTS.map(([key, label]) => {
+          const button = document.createElement("button");
+          button.type = "button";
+          button.dataset.key = key;
+          button.append(label, Object.assign(document.createElement("span"), { className: "count" }));
+          button.addEventListener("click", () => {
+            view.status = key;
+            remember();
+          });
+          return button;
+        }),
+      );
+    }
+    for (const [index, [key, , statuses]] of SEGMENTS.entries()) {
+      const button = place.children[index];
+      button.setAttribute("aria-pressed", String(view.status === key));
+      button.querySelector(".count").textContent = started ? count(passing.filter((card) => statuses.includes(card.status)).length) : "";
+    }
+  }
+
+  function drawPicks() {
+    for (const name of ["severity", "entity_type", "detector"]) {
+      const select = at(name);
+      const held = [...new Set([...cards.values()].map((card) => card[name]))].filter(Boolean);
+      held.sort((a, b) => (name === "severity" ? SEVERITIES.indexOf(a) - SEVERITIES.indexOf(b) : a.localeCompare(b)));
+      if (view[name] && !held.includes(view[name])) held.push(view[name]);
+      const wanted = held.join();
+      if (select.dataset.held !== wanted) {
+        select.dataset.held = wanted;
+        select.replaceChildren(select.options[0], ...held.map((value) => new Option(words(value), value)));
+      }
+      select.value = view[name];
+    }
+    at("sort").value = view.sort;
+  }
+
+  function drawRow(card) {
+    let row = rows.get(card.id);
+    if (!row) {
+      row = at("row").content.firstElementChild.cloneNode(true);
+      row.dataset.id = card.id;
+      row.querySelector("select").addEventListener("change", (event) => change(card.id, event.target));
+      rows.set(card.id, row);
+    }
+    const shown = JSON.stringify(card);
+    if (row.dataset.shown === shown) return row;
+    row.dataset.shown = shown;
+    row.dataset.status = card.status;
+    const put = (selector, text) => {
+      row.querySelector(selector).textContent = text;
+    };
+    const badge = row.querySelector(".severity");
+    badge.textContent = card.severity;
+    badge.dataset.severity = card.severity;
+    put(".title", card.title);
+    row.querySelector(".title").href = `/t/${tenant}/opportunities/${card.id}`;
+    put(".kind", words(card.entity_type));
+    put(".entity .id", card.entity_id);
+    put(".advice", card.recommendation);
+    const { low, mid, high, reason } = card.value;
+    const own = card.value.currency || currency;
+    const middle = row.querySelector(".mid");
+    middle.classList.toggle("none", mid === null || Boolean(reason));
+    if (mid === null || reason) {
+      middle.textContent = "No value claimed";
+      middle.title = reason || "";
+      put(".range", "");
+    } else {
+      middle.replaceChildren(money(mid, own), Object.assign(document.createElement("span"), { className: "per", textContent: " / month" }));
+      put(".range", low === null || high === null ? "" : `${money(low, own)} to ${money(high, own)}`);
+    }
+    put(".percent", `${Math.round(card.confidence * 100)} % sure`);
+    row.querySelector(".fill").setAttribute("width", String(card.confidence * 100));
+    const select = row.querySelector("select");
+    fillStatuses(select, card.status);
+    select.setAttribute("aria-label", `Status of ${card.title}, ${card.entity_id}`);
+    put(".when", card.detected_at ? `since ${Scout.day(card.detected_at)}` : "");
+    return row;
+  }
+
+  async function change(id, select) {
+    const before = cards.get(id);
+    select.disabled = true;
+    try {
+      const after = await decide(tenant, id, { status: select.value });
+      cards.set(id, after);
+      say(`${after.title}: ${STATUSES[after.status]}`);
+    } catch (error) {
+      say(`The status was not saved: ${error.message}`);
+      rows.get(id).dataset.shown = "";
+      cards.set(id, before);
+    } finally {
+      select.disabled = false;
+      plan();
+    }
+  }
+
+  const say = (text) => {
+    at("news").textContent = text;
+  };
+
+  function drawStrip() {
+    if (!strip) return;
+    const cells = [];
+    const runs = [...strip.runs].sort((a, b) => (ORDER.indexOf(a.kind) + 9) % 9 - ((ORDER.indexOf(b.kind) + 9) % 9));
+    for (const run of runs) {
+      const label = KINDS[run.kind] || words(run.kind);
+      const part = run.total ? `${count(run.done)} of ${count(run.total)}` : run.done ? count(run.done) : "";
+      const said = { requested: "Waiting", failed: `Failed${run.error ? `: ${run.error}` : ""}`, running: part || run.step || "Running", done: outcome(run) }[run.status];
+      cells.push([label, said, ago(run.finished_at || run.started_at), run.status === "requested" ? "" : run.status]);
+    }
+    if (strip.arrivals) {
+      const { documents, last_day } = strip.arrivals;
+      cells.push(["Arrived last", `${count(documents)} documents`, last_day ? `up to ${Scout.day(last_day)}` : ago(strip.arrivals.finished_at), "done"]);
+    }
+    const aside = strip.dead_letters;
+    cells.push(["Set aside", aside ? `${aside >= 100 ? "99+" : count(aside)} events` : "None", aside ? "waiting to be replayed" : "nothing was refused", aside ? "failed" : "done"]);
+    at("strip").replaceChildren(
+      ...cells.map(([name, said, when, state]) => {
+        const cell = document.createElement("li");
+        cell.dataset.state = state;
+        cell.title = said;
+        for (const [className, text] of [["name", name], ["said", said], ["when", when]]) {
+          cell.append(Object.assign(document.createElement("p"), { className, textContent: text }));
+        }
+        return cell;
+      }),
+    );
+  }
+
+  function outcome(run) {
+    const { counts } = run;
+    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], sync: ["documents", "written", "rows"] }[run.kind] || [];
+    const name = first.find((key) => key in counts) || Object.keys(counts)[0];
+    return name === undefined ? "Done" : `${count(counts[name])} ${words(name).toLowerCase()}`;
+  }
+
+  function draw() {
+    due = false;
+    const all = [...cards.values()];
+    const open = all.filter((card) => card.status === "new" || card.status === "in_progress");
+    at("open-count").textContent = started ? count(open.length) : "–";
+    at("open-worth").textContent = started ? money(Math.round(open.reduce((sum, card) => sum + card.rank, 0)), currency) : "–";
+    const passing = all.filter(passes);
+    drawSegments(passing);
+    drawPicks();
+    const statuses = (SEGMENTS.find(([key]) => key === view.status) || SEGMENTS[0])[2];
+    const shown = passing.filter((card) => statuses.includes(card.status)).sort(orders[view.sort] || orders[""]);
+    const list = at("list");
+    const wanted = shown.map(drawRow);
+    // Rows move only where they must: what a person is pointing at, or has focused, stays put.
+    wanted.forEach((row, index) => {
+      if (list.children[index] !== row) list.insertBefore(row, list.children[index] || null);
+    });
+    while (list.children.length > wanted.length) list.lastElementChild.remove();
+    list.setAttribute("aria-busy", String(!started));
+    drawEmpty(all, shown);
+  }
+
+  function drawEmpty(all, shown) {
+    const place = at("empty");
+    place.hidden = !started || shown.length > 0;
+    const filtered = view.search || ["severity", "entity_type", "detector"].some((name) => view[name]);
+    const [title, text] = !all.length
+      ? ["Nothing found yet", "Opportunities appear here by themselves as soon as a detector run has found some."]
+      : filtered
+        ? ["Nothing matches", "No opportunity fits these filters."]
+        : view.status === "open"
+          ? ["All clear", "Every opportunity has been dealt with. New ones appear here by themselves."]
+          : ["None here", "No opportunity has this status."];
+    place.querySelector("h2").textContent = title;
+    place.querySelector("p").textContent = text;
+    at("clear-filters").hidden = !(all.length && filtered);
+  }
+
+  const plan = () => {
+    if (!due) {
+      due = true;
+      requestAnimationFrame(draw);
+    }
+  };
+
+  function freshen(id) {
+    requestAnimationFrame(() => {
+      const row = rows.get(id);
+      if (!row) return;
+      row.classList.remove("fresh");
+      void row.offsetWidth;
+      row.classList.add("fresh");
+    });
+  }
+
+  at("search").value = view.search;
+  at("search").addEventListener("input", (event) => {
+    view.search = event.target.value;
+    remember();
+  });
+  for (const name of PICKS) {
+    at(name).addEventListener("change", (event) => {
+      view[name] = event.target.value;
+      remember();
+    });
+  }
+  at("clear-filters").addEventListener("click", () => {
+    for (const name of ["search", "severity", "entity_type", "detector"]) view[name] = "";
+    at("search").value = "";
+    remember();
+  });
+
+  live(tenant, {
+    snapshot(all) {
+      cards.clear();
+      for (const card of all) cards.set(card.id, card);
+      for (const [id, row] of rows) if (!cards.has(id)) (row.remove(), rows.delete(id));
+      started = true;
+      plan();
+    },
+    change(card) {
+      const known = cards.has(card.id);
+      cards.set(card.id, card);
+      plan();
+      freshen(card.id);
+      if (!known) say(`New opportunity: ${card.title}, ${card.entity_id}`);
+    },
+    removed({ id }) {
+      cards.delete(id);
+      rows.get(id)?.remove();
+      rows.delete(id);
+      plan();
+    },
+    strip(found) {
+      strip = found;
+      drawStrip();
+    },
+  });
+  setInterval(drawStrip, 30000);
+  draw();
+})();
