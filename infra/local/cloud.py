@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,7 @@ Progress = Callable[[str, float], None]
 
 
 class LocalCloud:
-    """Starts and ends a local cloud whose files lie in `state`."""
+    """Starts and ends a local cloud whose files lie in `state`; `only` names the functions to serve, if not all."""
 
     def __init__(
         self,
@@ -47,10 +47,12 @@ class LocalCloud:
         usual_ports: bool = False,
         scheduler: bool = False,
         sample: str = "clean",
+        only: Collection[str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.state = state.resolve()
-        self.functions: list[FunctionSpec] = load_functions(functions)
+        found = load_functions(functions)
+        self.functions: list[FunctionSpec] = [spec for spec in found if only is None or spec.name in only]
         self.seconds: dict[str, float] = {}
         self._usual_ports, self._scheduler, self._sample = usual_ports, scheduler, sample
         self._extra = dict(environment or {})
