@@ -19,6 +19,15 @@ class DetectorsRequested(Message):
     run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$")
 
 
+class DetectorsAsked(Message):
+    """All that `run_detectors` takes: a request, the end of an ETL run, or a question about one detector."""
+
+    tenant_id: TenantId | None = None
+    as_of: date | None = None
+    run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$")
+    explain: str | None = Field(None, description="A detector's id: answer its SQL, windows, guards and thresholds.")
+
+
 class DetectorRunFinished(Message):
     """The findings of a run are in `detector_findings`, its account in ops `detector_runs/{run_id}`."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shared.adapters.firestore import FirestoreDocuments
     from shared.adapters.redis import RedisCache
     from shared.analytics.etl import Etl
+    from shared.detectors.service import Detectors
     from shared.schema.ports import Objects, Publisher, Warehouse
     from shared.sources.sync import Sync
     from shared.streaming.merge import Merger
@@ -127,6 +128,13 @@ class Clients:
         from shared.streaming.merge import Merger
 
         return Merger(self.warehouse, self.ops, self.leases)
+
+    @cached_property
+    def detectors(self) -> "Detectors":
+        """Runs the catalogue."""
+        from shared.detectors.service import Detectors
+
+        return Detectors(self.warehouse, self.ops, self.progress, self.publisher, self.tenants)
 
     @cached_property
     def tenants(self) -> Tenants:

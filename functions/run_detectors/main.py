@@ -1,0 +1,30 @@
+"""Run the catalogue of detectors for one tenant; what they find goes to `detector_findings`.
+
+Trigger: Pub/Sub topics `etl-finished` and `detectors-requested` (push): works; HTTP (a person): answers 202, or
+explains a detector.
+Repeats: safe, because a run's id and day come from what asked for it, and the run replaces its own findings.
+"""
+
+import functions_framework
+from flask import Request, Response
+
+from shared.detectors.messages import DetectorsAsked
+from shared.runtime.clients import Clients, connect
+from shared.runtime.invocation import invocation
+
+
+@functions_framework.http
+def run_detectors(request: Request) -> Response:
+    return handle(request, connect())
+
+
+def handle(request: Request, clients: Clients) -> Response:
+    with invocation(request, clients) as call:
+        asked = call.message(DetectorsAsked)
+        if asked.explain is not None:
+            call.outcome = clients.detectors.explain(asked)
+        elif call.pushed:
+            call.outcome = clients.detectors.work(asked, call.envelope.subscription)
+        else:
+            call.accept(clients.detectors.ask(asked, call.caller.subject))
+    return call.response

@@ -1,0 +1,255 @@
+"""From the numbers of a scan to findings: test, false discovery rate, effect, confidence, value, severity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import orjson
+
+from shared.detectors.coverage import Coverage
+from shared.detectors.declaration import Detector, Factors
+from shared.detectors.records import Finding
+from shared.detectors.significance import TESTS, Floats, Outcome, false_discovery
+from shared.opportunities.records import EstimatedValue, Severity
+from shared.tenants.records import Tenant
+
+Numbers = dict[str, Any]
+MONEY: tuple[tuple[Severity, float, float], ...] = (
+    ("critical", 0.05, 5000.0),
+    ("high", 0.02, 2000.0),
+    ("medium", 0.005, 250.0),
+)
+"""Severity by monthly value: a share of the site's monthly revenue, or an amount."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the findings of one run have in common."""
+
+    tenant: Tenant
+    run_id: str
+    coverage: Coverage
+    found_at: datetime
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A detector's answer: how many entities passed its guard, and which it found."""
+
+    tested: int
+    findings: list[Finding] = field(default_factory=list)
+
+
+def judge(run: Run, detector: Detector, rows: Sequence[Mapping[str, Any]]) -> Judged:
+    """Judge the entities that passed the detector's guard; rows as features.sql gives them, of this detector only.
+
+    The false discovery rate is held over all of them, not only over those with the effect: choosing by the effect
+    first would choose small p-values, and the rate would no longer be what it says.
+    """
+    ordered = sorted(rows, key=lambda row: str(row["entity_id"]))
+    numbers = [orjson.loads(row["numbers"]) for row in ordered]
+    if not numbers:
+        return Judged(tested=0)
+    outcome = _tested(detector, numbers)
+    q = false_discovery(outcome.p) if outcome.p.size else outcome.p
+    findings = []
+    for index, (row, values) in enumerate(zip(ordered, numbers, strict=True)):
+        # Only an entity with the effect brings more than the arguments of its test.
+        if "confidence_n" in values and _significant(detector, outcome.p, q, index):
+            findings.append(_finding(run, detector, row, values, _Facts(outcome, q, index, len(numbers))))
+    return Judged(tested=len(numbers), findings=findings)
+
+
+def _tested(detector: Detector, numbers: list[Numbers]) -> Outcome:
+    kind = TESTS[detector.test.name]
+    arguments = {
+        name: np.array([values.get(f"test_{name}") for values in numbers], dtype=np.float64) for name in kind.args
+    }
+    with np.errstate(all="ignore"):
+        return kind.run(detector.test.side, **arguments)
+
+
+def _significant(detector: Detector, p: Floats, q: Floats, index: int) -> bool:
+    if not p.size:
+        return True
+    test = detector.test
+    return bool((test.q is None or q[index] < test.q) and (test.p is None or p[index] < test.p))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the test said of one entity."""
+
+    outcome: Outcome
+    q_values: Floats
+    index: int
+    tested: int
+
+    @property
+    def done(self) -> bool:
+        return bool(self.outcome.p.size)
+
+    @property
+    def p(self) -> float | None:
+        return float(self.outcome.p[self.index]) if self.done else None
+
+    @property
+    def q(self) -> float | None:
+        return float(self.q_values[self.index]) if self.done else None
+
+    def fact(self, name: str) -> float:
+        return float(self.outcome.facts[name][self.index])
+
+    def evidence(self, detector: Detector, values: Numbers) -> Numbers:
+        shown: Numbers = {"name": detector.test.name, "tested": self.tested}
+        if self.done:
+            arguments = {name: values.get(f"test_{name}") for name in TESTS[detector.test.name].args}
+            shown |= {"side": detector.test.side, "arguments": arguments, "p_value": self.p, "q_value": self.q}
+            shown |= {"q_below": detector.test.q, "p_below": detector.test.p}
+            shown["statistic"] = float(self.outcome.statistic[self.index])
+            shown |= {name: self.fact(name) for name in self.outcome.facts}
+        return shown
+
+
+def _finding(run: Run, detector: Detector, row: Mapping[str, Any], values: Numbers, facts: _Facts) -> Finding:
+    value = _value(run.tenant, detector, values, facts)
+    once = detector.reads is not None
+    return Finding(
+        run_id=run.run_id,
+        detector_id=detector.id,
+        entity_type=detector.entity_type,
+        entity_id=str(row["property_id"] or "site") if once else str(row["entity_id"]),
+        direction=detector.direction,
+        tenant_id=run.tenant.tenant_id,
+        as_of=run.coverage.as_of,
+        opportunity_type=detector.opportunity_type,
+        title=detector.name,
+        confidence_score=round(_confidence(detector, values, facts), 4),
+        severity=_severity(detector, values, value),
+        estimated_value=value,
+        recommendation=detector.recommendation,
+        evidence=_plain(_evidence(run, detector, values, facts)),
+        p_value=facts.p,
+        q_value=facts.q,
+        found_at=run.found_at,
+    )
+
+
+def _value(tenant: Tenant, detector: Detector, values: Numbers, facts: _Facts) -> EstimatedValue:
+    declared = detector.value
+    if declared.formula is None:
+        return EstimatedValue(reason=declared.none)
+    mid = values.get("value_mid")
+    if mid is None:
+        return EstimatedValue(formula=declared.formula, reason=_missing(values))
+    if mid <= 0:
+        return EstimatedValue(formula=declared.formula, reason="The formula gives nothing to gain or to lose.")
+    if isinstance(declared.range, Factors):
+        low, high = declared.range.low, declared.range.high
+    else:
+        low, high = float(facts.outcome.low[facts.index]), float(facts.outcome.high[facts.index])
+    if not np.isfinite(low) or not np.isfinite(high):
+        low, high = 0.0, 2.0
+    return EstimatedValue(
+        low=round(mid * min(low, 1.0), 2),
+        mid=round(mid, 2),
+        high=round(mid * max(high, 1.0), 2),
+        currency=tenant.currency,
+        formula=declared.formula,
+    )
+
+
+def _missing(values: Numbers) -> str:
+    if "value_per_conversion" in values and values["value_per_conversion"] is None:
+        return "No revenue per conversion is known: none was measured in 90 days, and the tenant sets none."
+    return "A number that the formula needs was not measured."
+
+
+def _confidence(detector: Detector, values: Numbers, facts: _Facts) -> float:
+    n, least = float(values["confidence_n"] or 0), float(values["confidence_min_volume"] or 1)
+    formula = detector.confidence.formula
+    if formula == "fact":
+        return 0.95 if n >= 5 * least else 0.80
+    if formula == "interval":
+        return float(np.clip(n / (n + least) * (1 - 0.5 * facts.fact("relative_width")), 0, 1))
+    side = values.get("same_side")
+    score = 0.55 * (1 - (facts.q or 0.0)) + 0.25 * min(1.0, n / (5 * least)) + 0.20 * float(side or 0.0)
+    return float(np.clip(score, 0, 1))
+
+
+def _severity(detector: Detector, values: Numbers, value: EstimatedValue) -> Severity:
+    rule = detector.severity
+    if rule.money and value.mid is not None:
+        revenue = float(values.get("site_monthly_revenue") or 0)
+        for level, share, amount in MONEY:
+            if value.mid >= amount or (revenue > 0 and value.mid >= share * revenue):
+                return level
+        return "low"
+    share = float(values.get("severity_share") or 0)
+    levels: tuple[tuple[Severity, float], ...] = (
+        ("critical", rule.critical),
+        ("high", rule.high),
+        ("medium", rule.medium),
+    )
+    return next((level for level, least in levels if share >= least), "low")
+
+
+def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> Numbers:
+    coverage = run.coverage
+    windows = {
+        name: coverage.dates(detector.span(name))
+        | {"days_with_data": coverage.count(detector.rows_of, detector.span(name))}
+        for name in detector.windows
+    }
+    found = _missing_days(coverage, detector, values)
+    private = ("test_", "confidence_", "severity_share", "value_mid", "value_source", "share_")
+    return {
+        "windows": windows,
+        "numbers": {name: number for name, number in values.items() if not name.startswith(private)},
+        **found,
+        "thresholds": dict(detector.thresholds),
+        "guard": detector.guard,
+        "effect": detector.effect,
+        "rates": {name: f"{rate.of} / {rate.per}" for name, rate in detector.rates.items()},
+        "measures": dict(detector.measures),
+        "test": facts.evidence(detector, values),
+        "value": {
+            "formula": detector.value.formula,
+            "mid": values.get("value_mid"),
+            "value_per_conversion": values.get("value_per_conversion"),
+            "value_per_conversion_of": values.get("value_source"),
+            "low_high": "90% interval of the effect" if detector.value.range == "interval" else "declared multiples",
+        },
+        "confidence": {
+            "formula": detector.confidence.formula,
+            "n": values["confidence_n"],
+            "min_volume": values["confidence_min_volume"],
+            "same_side": values.get("same_side"),
+        },
+        "severity": {
+            "share": values.get("severity_share"),
+            "site_monthly_revenue": values.get("site_monthly_revenue"),
+        },
+    }
+
+
+def _missing_days(coverage: Coverage, detector: Detector, values: Numbers) -> Numbers:
+    """`missing_days` of a detector that asks which days there are: those of its window, since the entity began."""
+    for name in detector.windows:
+        present = next((text for key, text in values.items() if key.startswith(f"{name}_dates_with_")), None)
+        if present is not None:
+            span, there = detector.span(name), {int(ago) for ago in str(present).split(",") if ago}
+            oldest = min(span.last, int(values.get("age_days") or span.last + 1) - 1)
+            days = [
+                coverage.as_of - timedelta(days=ago) for ago in range(oldest, span.first - 1, -1) if ago not in there
+            ]
+            return {"missing_days": [day.isoformat() for day in days]}
+    return {}
+
+
+def _plain(values: Numbers) -> Numbers:
+    """JSON has no NaN or Infinity: they become null, as orjson writes them."""
+    plain: Numbers = orjson.loads(orjson.dumps(values))
+    return plain

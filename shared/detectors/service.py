@@ -1,0 +1,198 @@
+"""Runs the catalogue over one tenant: data quality first, then the detectors whose data can be trusted."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from shared.analytics.messages import EtlFinished
+from shared.detectors.compiler import Plan, plan
+from shared.detectors.coverage import Coverage
+from shared.detectors.declaration import Detector
+from shared.detectors.explanation import explain
+from shared.detectors.judgement import Judged, Run, judge
+from shared.detectors.messages import DetectorRunFinished, DetectorsAsked, DetectorsRequested
+from shared.detectors.muting import Mutes
+from shared.detectors.records import DetectorRun, Finding
+from shared.errors import BadRequest
+from shared.ops.progress import ProgressBook, Tracker
+from shared.ops.stage_counts import record_counts, stage_count
+from shared.schema.ports import Documents, Publisher, Warehouse
+from shared.schema.sql import render
+from shared.tenants.records import SourceSettings, Tenant
+from shared.tenants.service import Tenants
+
+SOURCE = "ga4"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one run did."""
+
+    run_id: str
+    as_of: date
+    ran: int
+    muted: int
+    candidates: int
+    findings: int
+
+
+class Detectors:
+    """The catalogue, ready to run."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        ops: Documents,
+        progress: ProgressBook,
+        publisher: Publisher,
+        tenants: Tenants,
+        compiled: Callable[[], Plan] = plan,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._warehouse = warehouse
+        self._ops = ops
+        self._progress = progress
+        self._publisher = publisher
+        self._tenants = tenants
+        self._compiled = compiled
+        self._now = now
+
+    def ask(self, asked: DetectorsAsked, requested_by: str) -> str:
+        """Ask for a run; its id. BadRequest where `as_of` is yet to come."""
+        tenant_id, as_of = _tenant(asked), asked.as_of
+        if as_of is not None and as_of > self._now().date():
+            raise BadRequest(
+                "as_of lies in the future", errors=[{"field": "as_of", "expected": "today (UTC) or earlier"}]
+            )
+        run_id = asked.run_id or f"detectors-{tenant_id}-{secrets.token_hex(4)}"
+        self._progress.request(run_id, "detectors", tenant_id, requested_by)
+        self._publisher.publish(DetectorsRequested(tenant_id=tenant_id, as_of=as_of, run_id=run_id))
+        return run_id
+
+    def work(self, asked: DetectorsAsked, subscription: str) -> RunResult:
+        """Do what a message asks: a requested run, or the run that follows an ETL run and takes its name."""
+        if asked.run_id is None:
+            raise BadRequest("the message names no run", errors=[{"field": "run_id", "expected": "the run's id"}])
+        after_etl = subscription.endswith(EtlFinished.topic)
+        return self.run(_tenant(asked), f"detectors-{asked.run_id}" if after_etl else asked.run_id, asked.as_of)
+
+    def explain(self, asked: DetectorsAsked) -> dict[str, Any]:
+        """One detector's windows, guards, thresholds and compiled SQL. NotFound where there is none of that id."""
+        return explain(asked.explain or "", f"aso_tenant_{asked.tenant_id or 'TENANT'}.daily_entity_metrics")
+
+    def run(self, tenant_id: str, run_id: str, as_of: date | None = None) -> RunResult:
+        """Run the catalogue, write findings and the run's account, publish DetectorRunFinished.
+
+        The same run again replaces what it wrote. `as_of` left out: the last settled day when the run was asked for.
+        """
+        tenant = self._tenants.get(tenant_id)
+        with self._progress.track(run_id, "detectors", tenant_id) as tracker:
+            # Counted from when the run began, so that a delivery repeated after midnight judges the same day.
+            day = as_of or _settled(tenant, tracker.progress.started_at)
+            account = self._judge_and_write(tenant, run_id, day, tracker)
+            self._publisher.publish(DetectorRunFinished(tenant_id=tenant_id, run_id=run_id))
+        return account
+
+    def _judge_and_write(self, tenant: Tenant, run_id: str, as_of: date, tracker: Tracker) -> RunResult:
+        compiled = self._compiled()
+        tracker.step("scanning", done=0, total=len(compiled.detectors))
+        coverage, rows = self._scan(compiled, tenant, as_of)
+        run = Run(tenant=tenant, run_id=run_id, coverage=coverage, found_at=self._now())
+        mutes, judged = judge_all(run, compiled, rows)
+        findings = [finding for one in judged.values() for finding in one.findings]
+        tracker.step("writing findings", done=len(judged), counts={"findings": len(findings)})
+        self._replace(tenant.tenant_id, run_id, as_of, findings)
+        self._count(run, compiled, mutes, judged)
+        account = DetectorRun(
+            run_id=run_id,
+            tenant_id=tenant.tenant_id,
+            as_of=as_of,
+            ran=sorted(judged),
+            muted=dict(sorted(mutes.reasons.items())),
+            candidates=sum(one.tested for one in judged.values()),
+            findings=len(findings),
+            statements=2,
+            finished_at=self._now(),
+        )
+        self._ops.put(f"detector_runs/{run_id}", account.document())
+        tracker.finish({"ran": len(judged), "muted": len(mutes.reasons), "findings": len(findings)})
+        return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings)
+
+    def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> tuple[Coverage, Mapping[str, list[Any]]]:
+        table = f"aso_tenant_{tenant.tenant_id}.daily_entity_metrics"
+        dates = compiled.dates(as_of)
+        coverage = Coverage.of(as_of, self._warehouse.query(compiled.coverage(table), as_of=as_of, **dates))
+        rows: dict[str, list[Any]] = {detector.id: [] for detector in compiled.detectors}
+        if coverage.days:
+            answer = self._warehouse.query(
+                compiled.features(table),
+                as_of=as_of,
+                calendar=coverage.calendar(compiled),
+                site_type=coverage.site_type,
+                value_per_conversion=tenant.value_per_conversion or 0.0,
+                **dates,
+            )
+            for row in answer:
+                rows[row["detector_id"]].append(row)
+        return coverage, rows
+
+    def _replace(self, tenant_id: str, run_id: str, as_of: date, findings: list[Finding]) -> None:
+        sql = render(
+            "detectors/replace_findings.sql",
+            table=f"aso_tenant_{tenant_id}.detector_findings",
+            schema_version=Finding.schema_version,
+        )
+        rows = []
+        for finding in findings:
+            values = finding.model_dump(mode="json")
+            rows.append({**values, "evidence": orjson.dumps(values["evidence"]).decode()})
+        self._warehouse.execute(sql, as_of=as_of, run_id=run_id, findings=orjson.dumps(rows).decode())
+
+    def _count(self, run: Run, compiled: Plan, mutes: Mutes, judged: Mapping[str, Judged]) -> None:
+        counts = []
+        for detector in compiled.detectors:
+            one = judged.get(detector.id)
+            counts.append(
+                stage_count(
+                    run.run_id,
+                    run.tenant.tenant_id,
+                    "detectors",
+                    detector.id,
+                    rows_in=one.tested if one else 0,
+                    rows_out=len(one.findings) if one else 0,
+                    note=f"muted: {mutes.reasons[detector.id]}" if detector.id in mutes.reasons else None,
+                )
+            )
+        record_counts(self._warehouse, run.tenant.tenant_id, counts)
+
+
+def judge_all(run: Run, compiled: Plan, rows: Mapping[str, list[Any]]) -> tuple[Mutes, dict[str, Judged]]:
+    """Judge every detector that may: those of data quality first, as they decide which of the others are heard."""
+    mutes = Mutes(run.coverage, run.tenant)
+    judged: dict[str, Judged] = {}
+    for detector in sorted(compiled.detectors, key=_last_unless_quality):
+        if mutes.silences(detector):
+            continue
+        judged[detector.id] = mutes.heard(detector, judge(run, detector, rows[detector.id]))
+    return mutes, judged
+
+
+def _last_unless_quality(detector: Detector) -> tuple[bool, str]:
+    # What mutes or dampens others comes before them.
+    return (not (detector.mutes or detector.dampens), detector.id)
+
+
+def _tenant(asked: DetectorsAsked) -> str:
+    if asked.tenant_id is None:
+        raise BadRequest("tenant_id is missing", errors=[{"field": "tenant_id", "expected": "the tenant's id"}])
+    return asked.tenant_id
+
+
+def _settled(tenant: Tenant, asked_at: datetime) -> date:
+    """The last day that the source no longer restates."""
+    settling = tenant.sources.get(SOURCE, SourceSettings()).settling_days
+    return asked_at.astimezone(UTC).date() - timedelta(days=1 + settling)
