@@ -1,0 +1,267 @@
+"""How many changes a second become rows, side by side with the extension's change tracker.
+
+Both sides write to a fresh emulator, or to a server that answers at once, in a process of its own. In process means
+that the handler is called with a ready event: the tracker's `record()` is called the same way. The event is an update
+of a document of 13 fields, with what was there before.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from functions.stream_document.main import handle
+from infra.local.ports import HOST, Ports, answers
+from shared.adapters.bigquery import BigQueryWarehouse
+from shared.runtime.clients import Clients
+from shared.schema.bigquery import TableDefinition
+from shared.settings import Settings
+from shared.sources.records import GaPagePerformance
+from shared.streaming.change import EventData
+from shared.streaming.tables import EXTENSION_COLUMNS, provision
+from tests.bench.figure import Figure, compare
+from tests.support.bigquery import bigquery_emulator
+from tests.support.processes import ROOT, FunctionProcess
+from tests.support.streaming import PROJECT, cloud_event, event_body
+
+UNIT = "events/s"
+TRACKER = "@firebaseextensions/firestore-bigquery-change-tracker@2.2.1"
+AGAINST = "firestore-bigquery-change-tracker 2.2.1, record()"
+MODULES = ROOT / ".local" / "bench" / "npm"
+COLLECTION = "tenants/bench/ga_page_performance"
+DATASET = "aso_tenant_bench"
+DOCUMENT: dict[str, Any] = {
+    "tenant_id": "bench",
+    "source": "ga4",
+    "date": "2026-01-05",
+    "sync_run_id": "sync-20260106T041500Z-7f3a",
+    "synced_at": {"_seconds": 1767672900, "_nanoseconds": 123456000},
+    "property_id": "properties/213025502",
+    "sampled": False,
+    "thresholded": False,
+    "page_path": "/google+redesign/apparel/mens/quickview/a+long+name+of+a+product",
+    "sessions": 1234,
+    "engaged_sessions": 877,
+    "total_users": 1011,
+    "screen_page_views": 4321,
+    "key_events": 12.5,
+    "purchase_revenue": 1234.56,
+}
+
+
+def stream_events_per_s_c1() -> Figure:
+    """One at a time, on the emulated BigQuery."""
+    return _on_emulator("stream_events_per_s_c1", 1, ours=400, theirs=250)
+
+
+def stream_events_per_s_c16() -> Figure:
+    """16 at a time, on the emulated BigQuery."""
+    return _on_emulator("stream_events_per_s_c16", 16, ours=4_000, theirs=500)
+
+
+def stream_events_per_s_c80() -> Figure:
+    """80 at a time, on the emulated BigQuery."""
+    return _on_emulator("stream_events_per_s_c80", 80, ours=10_000, theirs=500)
+
+
+def stream_sink_events_per_s_c80() -> Figure:
+    """80 at a time, into a server that answers at once."""
+    with _instant_sink() as (settings, http):
+        return compare(
+            "stream_sink_events_per_s_c80",
+            UNIT,
+            lambda: _handled(settings, 80, 15_000),
+            AGAINST,
+            lambda: _tracked(http, 80, 3_000),
+        )
+
+
+def stream_http_events_per_s_c80() -> Figure:
+    """80 at a time over HTTP into one process, on the emulated BigQuery; a function that does nothing beside it."""
+    with _emulator() as settings, tempfile.TemporaryDirectory() as folder:
+        environment = {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "BIGQUERY_EMULATOR_HOST": settings.bigquery_endpoint,
+            "BIGQUERY_GRPC_HOST": settings.bigquery_grpc_endpoint,
+        }
+        functions = ROOT / "functions"
+        ours = FunctionProcess("stream_document", environment, Path(folder) / "ours.log", functions)
+        idle = FunctionProcess("record_event", {}, Path(folder) / "idle.log", ROOT / "tests" / "support" / "functions")
+        try:
+            ours.start().wait()
+            idle.start().wait()
+            return compare(
+                "stream_http_events_per_s_c80",
+                UNIT,
+                lambda: asyncio.run(_posted(ours.port, 80, 6_000)),
+                "a function that does nothing",
+                lambda: asyncio.run(_posted(idle.port, 80, 6_000)),
+            )
+        finally:
+            ours.kill()
+            idle.kill()
+
+
+def _on_emulator(name: str, concurrency: int, ours: int, theirs: int) -> Figure:
+    with _emulator() as settings:
+        endpoint = f"{settings.bigquery_endpoint}/bigquery/v2"
+        return compare(
+            name,
+            UNIT,
+            lambda: _handled(settings, concurrency, ours),
+            AGAINST,
+            lambda: _tracked(endpoint, concurrency, theirs),
+        )
+
+
+def _handled(settings: Settings, concurrency: int, events: int) -> float:
+    """Events a second through the function's handler."""
+    prepared = [cloud_event(body, f"{COLLECTION}/document", f"event-{n}") for n, body in enumerate(_bodies(events))]
+
+    async def run() -> float:
+        clients = Clients(settings)
+        waiting = iter(prepared)
+
+        async def client() -> None:
+            for event in waiting:
+                await handle(event, clients)
+
+        await asyncio.gather(*(handle(event, clients) for event in itertools.islice(waiting, concurrency)))
+        rest = events - concurrency
+        began = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(concurrency)))
+        return rest / (time.perf_counter() - began)
+
+    with _quiet():
+        return asyncio.run(run())
+
+
+def _tracked(endpoint: str, concurrency: int, events: int) -> float:
+    """Events a second through the tracker's record()."""
+    options = {
+        "modules": str(_installed()),
+        "endpoint": endpoint,
+        "project": PROJECT,
+        "dataset": DATASET,
+        "table": "tracked",
+        "collection": COLLECTION,
+        "events": events,
+        "concurrency": concurrency,
+        "document": DOCUMENT,
+    }
+    script = Path(__file__).with_name("tracker.js")
+    done = subprocess.run(
+        ["node", str(script), orjson.dumps(options).decode()], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"the tracker failed: {done.stderr[-2000:]}")
+    return float(orjson.loads(done.stdout.splitlines()[-1])["events_per_s"])
+
+
+async def _posted(port: int, concurrency: int, events: int) -> float:
+    """Events a second posted to a function: a bare client, so that the server is what is measured."""
+    requests = [_request(port, body, number) for number, body in enumerate(_bodies(events))]
+
+    async def client(waiting: Iterator[bytes]) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        for request in waiting:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b" 200 " not in head[:20]:
+                raise RuntimeError(head.decode())
+            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+        writer.close()
+
+    waiting = iter(requests)
+    await asyncio.gather(*(client(itertools.islice(waiting, 5)) for _ in range(concurrency)))
+    rest = events - 5 * concurrency
+    began = time.perf_counter()
+    await asyncio.gather(*(client(waiting) for _ in range(concurrency)))
+    return rest / (time.perf_counter() - began)
+
+
+def _request(port: int, body: bytes, number: int) -> bytes:
+    head = (
+        f"POST / HTTP/1.1\r\nhost: {HOST}:{port}\r\ncontent-type: application/protobuf\r\n"
+        f"ce-id: event-{number}\r\nce-specversion: 1.0\r\nce-type: google.cloud.firestore.document.v1.written\r\n"
+        f"ce-source: //firestore.googleapis.com/projects/{PROJECT}/databases/(default)\r\n"
+        f"ce-subject: documents/{COLLECTION}/d\r\nce-time: 2026-01-06T04:15:00Z\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _bodies(events: int) -> list[bytes]:
+    """Updates of that many documents."""
+    data = EventData.FromString(event_body(f"{COLLECTION}/d", DOCUMENT, DOCUMENT, at=20, old_at=10))
+    bodies = []
+    for number in range(events):
+        name = f"projects/{PROJECT}/databases/(default)/documents/{COLLECTION}/document-{number}"
+        data.value.name = data.old_value.name = name
+        bodies.append(data.SerializeToString())
+    return bodies
+
+
+@contextlib.contextmanager
+def _emulator() -> Iterator[Settings]:
+    """A fresh emulator with the tables of both sides."""
+    with tempfile.TemporaryDirectory() as folder, bigquery_emulator(Path(folder) / "log") as settings:
+        warehouse = BigQueryWarehouse.connect(settings.project, settings.bigquery_endpoint, "US")
+        warehouse.ensure_dataset(DATASET)
+        provision(warehouse, GaPagePerformance, {"tenant_id": "bench"})
+        warehouse.ensure_table(DATASET, TableDefinition(DATASET, "tracked_raw_changelog", EXTENSION_COLUMNS))
+        yield settings
+
+
+@contextlib.contextmanager
+def _instant_sink() -> Iterator[tuple[Settings, str]]:
+    ports = Ports(usual=False)
+    rpc, http = ports.take(0), ports.take(0)
+    ports.release()
+    process = subprocess.Popen([sys.executable, "-m", "tests.support.instant_sink", str(rpc), str(http)], cwd=ROOT)
+    try:
+        while not (answers(rpc) and answers(http)):
+            time.sleep(0.05)
+        yield (
+            Settings(
+                GOOGLE_CLOUD_PROJECT=PROJECT,
+                BIGQUERY_EMULATOR_HOST=f"http://{HOST}:{http}",
+                BIGQUERY_GRPC_HOST=f"{HOST}:{rpc}",
+            ),
+            f"http://{HOST}:{http}",
+        )
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _installed() -> Path:
+    """The folder of node modules that holds the tracker; npm installs it the first time."""
+    found = MODULES / "node_modules"
+    if not (found / TRACKER.rpartition("@")[0]).exists():
+        MODULES.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", TRACKER], cwd=MODULES, check=True)
+    return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send the closing lines nowhere: written as in production, read by nobody."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
