@@ -52,6 +52,7 @@ class Supervisor:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-cloud-starter")
         self._lock = threading.Lock()
+        self._stopping = False
 
     def start(self, parts: Sequence[Part], ready: Callable[[str, float], None] = lambda name, seconds: None) -> None:
         """Start all parts at once and return when each is ready. Raises PartCrashed."""
@@ -101,6 +102,10 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all parts: asked first, killed after their grace. Safe to call twice."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._starter.submit(lambda: None).result()  # whatever it was starting is noted now
         with self._lock:
             running, self._running = self._running, {}
         for process in running.values():
@@ -123,13 +128,14 @@ class Supervisor:
         return self._running[name].pid
 
     def _spawn(self, part: Part) -> None:
-        with self._lock:
-            self._parts[part.name] = part
-            self._running[part.name] = self._starter.submit(self._popen, part).result()
+        self._starter.submit(self._popen, part).result()
 
-    def _popen(self, part: Part) -> subprocess.Popen[bytes]:
+    def _popen(self, part: Part) -> None:
+        """Start a part and note it, both in the starter's thread: a signal to the caller cannot part the two."""
+        if self._stopping:
+            return
         with self.log(part.name).open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), *part.command],
                 env={**os.environ, **part.environment},
                 stdin=subprocess.DEVNULL,
@@ -138,6 +144,9 @@ class Supervisor:
                 start_new_session=True,
                 pass_fds=self.inherited,
             )
+        with self._lock:
+            self._parts[part.name] = part
+            self._running[part.name] = process
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
