@@ -75,7 +75,7 @@ def _typed(record: type[Record], fields: Fields, data: dict[str, Any]) -> tuple[
     """The typed columns of a document, or why it has none."""
     layout = _layout(record)
     try:
-        found = record.model_validate(python_fields(fields, record.model_fields))
+        found = record.model_validate(python_fields(fields, layout.fields, data))
     except ValidationError as error:
         return {}, _reason(error)
     held = found.__dict__
@@ -101,6 +101,7 @@ def _partition(record: type[Record], fields: Fields, data: dict[str, Any]) -> di
 
 @dataclass(frozen=True)
 class _Layout:
+    fields: tuple[str, ...]
     as_they_are: tuple[str, ...]
     converted: tuple[Column, ...]
 
@@ -109,6 +110,7 @@ class _Layout:
 def _layout(record: type[Record]) -> _Layout:
     columns = typed_columns(record)
     return _Layout(
+        fields=tuple(record.model_fields),
         as_they_are=tuple(column.name for column in columns if column.type in AS_IT_IS),
         converted=tuple(column for column in columns if column.type not in AS_IT_IS),
     )

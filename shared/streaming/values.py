@@ -25,6 +25,10 @@ Value = events.Value.pb()
 Fields = Mapping[str, Any]
 """A document's fields: names to raw protobuf values."""
 
+PLAIN = frozenset(("string_value", "integer_value", "boolean_value"))
+"""Kinds of values that are written as they are."""
+ALIKE = frozenset((str, int, float, bool, type(None)))
+"""Types of encoded values that are Python's too."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TAGS = frozenset(
     frozenset(keys)
@@ -42,7 +46,13 @@ TAGS = frozenset(
 
 def encode_fields(fields: Fields) -> dict[str, Any]:
     """A document's fields as what a JSON writer takes; the document itself is never wrapped."""
-    return {name: encode(value) for name, value in fields.items()}
+    encoded = {}
+    # By key: a protobuf map's items() is a Python generator. Scalars inline: they are most of what there is.
+    for name in fields:
+        value = fields[name]
+        kind = value.WhichOneof("value_type")
+        encoded[name] = getattr(value, kind) if kind in PLAIN else encode(value)
+    return encoded
 
 
 def encode(value: Any) -> Any:
@@ -63,7 +73,7 @@ def encode(value: Any) -> Any:
         fields = value.map_value.fields
         if _is_vector(fields):
             return {"_values": [_double(item.double_value) for item in fields["value"].array_value.values]}
-        encoded = {name: encode(item) for name, item in fields.items()}
+        encoded = encode_fields(fields)
         return {"_map": encoded} if len(encoded) <= 2 and frozenset(encoded) in TAGS else encoded
     if kind == "array_value":
         return [encode(item) for item in value.array_value.values]
@@ -105,9 +115,14 @@ def decode(encoded: Any) -> Any:
     return value
 
 
-def python_fields(fields: Fields, names: Iterable[str]) -> dict[str, Any]:
-    """The named fields as Python values, where the document has them."""
-    return {name: python(fields[name]) for name in names if name in fields}
+def python_fields(fields: Fields, names: Iterable[str], encoded: Mapping[str, Any]) -> dict[str, Any]:
+    """The named fields as Python values, where the document has them; `encoded` is what `encode_fields` made of it."""
+    found = {}
+    for name in names:
+        if name in encoded:
+            item = encoded[name]
+            found[name] = item if type(item) in ALIKE else python(fields[name])
+    return found
 
 
 def python(value: Any) -> Any:
@@ -122,7 +137,7 @@ def python(value: Any) -> Any:
         fields = value.map_value.fields
         if _is_vector(fields):
             return [item.double_value for item in fields["value"].array_value.values]
-        return {name: python(item) for name, item in fields.items()}
+        return {name: python(fields[name]) for name in fields}
     if kind == "array_value":
         return [python(item) for item in value.array_value.values]
     if kind == "geo_point_value":
