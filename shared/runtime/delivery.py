@@ -14,7 +14,6 @@ from shared.errors import Rejected, Unavailable
 from shared.runtime import log
 from shared.runtime.clients import Clients
 
-
 TRACED = ("traceparent", "correlation_id")
 
 
