@@ -18,6 +18,7 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, StageCount
 from shared.ops.stage_counts import record_counts, stage_count
+from shared.schema.bigquery import columns
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
 
@@ -111,20 +112,11 @@ class Etl:
         days = self._days(tenant_id, full)
         changed, counts = 0, list(arrivals)
         if days:
-            for number, entity in enumerate((*self._entities, SOURCE_TABLE)):
-                tracker.step(entity.entity_type, done=number, total=len(self._entities) + 1)
-                changed += self._rebuild_entity(dataset, tenant_id, entity, days)
-            self._warehouse.execute(
-                render(
-                    "analytics/sql/map_entities.sql",
-                    dataset=dataset,
-                    tables={entity.entity_type: entity.table for entity in ENTITIES},
-                    schema_version=EntityMap.schema_version,
-                ),
-                tenant_id=tenant_id,
-                days=days,
-                now=started,
-            )
+            tracker.step("metrics", done=0, total=3)
+            changed = self._rebuild_metrics(dataset, tenant_id, days)
+            tracker.step("entities", done=1)
+            self._map_entities(dataset, tenant_id, days)
+            tracker.step("counts", done=2)
             counts += self._conserved(dataset, tenant_id, run_id, days)
         record_counts(self._warehouse, tenant_id, counts)
         state = EtlState(tenant_id=tenant_id, seen_until=started - OVERLAP)
@@ -146,18 +138,36 @@ class Etl:
         sql = render("analytics/sql/changed_days.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
         return sorted(row["day"] for row in self._warehouse.query(sql, since=since))
 
-    def _rebuild_entity(self, dataset: str, tenant_id: str, entity: Entity, days: list[date]) -> int:
+    def _rebuild_metrics(self, dataset: str, tenant_id: str, days: list[date]) -> int:
+        types = {column.name: column.type for column in columns(DailyEntityMetrics)}
+        entities = (*self._entities, SOURCE_TABLE)
+        made = dict.fromkeys(name for entity in entities for name in entity.columns)
         sql = render(
             "analytics/sql/rebuild_metrics.sql",
             dataset=dataset,
-            entity_type=entity.entity_type,
-            columns=entity.columns,
-            select=render(entity.sql, dataset=dataset, tables=RAW_TABLES),
+            columns={name: types[name] for name in made},
+            entities=[
+                {
+                    "entity_type": entity.entity_type,
+                    "columns": entity.columns,
+                    "select": render(entity.sql, dataset=dataset, tables=RAW_TABLES),
+                }
+                for entity in entities
+            ],
             schema_version=DailyEntityMetrics.schema_version,
         )
         return self._warehouse.execute(
             sql, tenant_id=tenant_id, days=days, first_day=days[0], last_day=days[-1], now=self._now()
         )
+
+    def _map_entities(self, dataset: str, tenant_id: str, days: list[date]) -> None:
+        sql = render(
+            "analytics/sql/map_entities.sql",
+            dataset=dataset,
+            tables={entity.entity_type: entity.table for entity in ENTITIES},
+            schema_version=EntityMap.schema_version,
+        )
+        self._warehouse.execute(sql, tenant_id=tenant_id, days=days, now=self._now())
 
     def _conserved(self, dataset: str, tenant_id: str, run_id: str, days: list[date]) -> list[StageCount]:
         """Counts per entity type; `note` says what was lost between the raw rows and the metrics."""

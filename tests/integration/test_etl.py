@@ -1,0 +1,269 @@
+"""The ETL on the emulated BigQuery: real SQL over the real views, the sample's own rows."""
+
+import itertools
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from infra.local.sample import Sample
+from shared.adapters.bigquery import BigQueryWarehouse
+from shared.analytics.entities import ENTITIES
+from shared.analytics.etl import Etl
+from shared.analytics.messages import EtlFinished
+from shared.errors import Unavailable
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook
+from shared.ops.records import Arrivals
+from shared.sources.reports import REPORTS, api_name
+from shared.tenants.provision import provision_tenant
+from tests.fakes import FakeDocuments, FakePublisher
+from tests.support.bigquery import bigquery_emulator
+
+TODAY = date(2026, 11, 21)
+LAST_DAYS = 3
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    with bigquery_emulator(tmp_path_factory.mktemp("bigquery") / "log") as server:
+        yield BigQueryWarehouse.connect(server.project, server.bigquery_endpoint, "US")
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return Sample.load(today=TODAY)
+
+
+class Lab:
+    """A tenant with the sample's last days in its logs."""
+
+    def __init__(self, warehouse, sample):
+        self.tenant_id = f"etl{next(numbers)}"
+        self.dataset = f"aso_tenant_{self.tenant_id}"
+        self.warehouse, self.sample = warehouse, sample
+        self.documents, self.publisher = FakeDocuments(), FakePublisher()
+        self.now = datetime.now(UTC)
+        provision_tenant(self.documents, warehouse, self.tenant_id)
+        self.first = (TODAY - timedelta(days=LAST_DAYS)).isoformat()
+
+    def etl(self, kind=Etl, **changes):
+        ops = self.documents
+        arguments = {"entities": ENTITIES, "now": lambda: self.now, **changes}
+        return kind(self.warehouse, ops, ProgressBook(ops), Leases(ops), self.publisher, **arguments)
+
+    def arrive(self, run_id="sync-1", leave_out=(), changes=None, at=None):
+        """Put the sample's rows into the logs, as the stream does; the documents written, by collection."""
+        written = {}
+        for report in REPORTS:
+            rows = []
+            for row in self.sample.report(report.collection.name):
+                name, fields = report.document(
+                    {field: str(row[api_name(field)]) for field in report.dimensions},
+                    {field: str(row[api_name(field)]) for field in report.metrics},
+                    tenant_id=self.tenant_id,
+                    property_id="properties/1",
+                    run_id=run_id,
+                    synced_at=self.now,
+                    sampled=False,
+                    thresholded=False,
+                )
+                if fields["date"] < self.first:
+                    continue
+                fields |= changes(report, fields) if changes else {}
+                written.setdefault(report.collection.name, []).append((name, fields))
+                if (report.collection.name, fields["date"]) not in leave_out:
+                    rows.append(_log_row(report.collection.name, name, fields, at or self.now))
+            if rows:
+                self.warehouse.load(f"{self.dataset}.{report.collection.name}_raw_changelog", rows)
+        return written
+
+    def ledger(self, run_id, written):
+        for name, documents in written.items():
+            days = {}
+            for _, fields in documents:
+                days[fields["date"]] = days.get(fields["date"], 0) + 1
+            entry = Arrivals(
+                run_id=run_id,
+                tenant_id=self.tenant_id,
+                source="ga4",
+                collection_name=name,
+                pages={"0": days},
+                reported=len(documents),
+                complete=True,
+                finished_at=self.now,
+            )
+            self.documents.put(f"arrivals/{run_id}:{name}", entry.document())
+
+    def rows(self, sql):
+        return self.warehouse.query(sql.format(dataset=self.dataset))
+
+    def metrics(self):
+        return {
+            (row["date"], row["entity_type"], row["entity_id"]): row
+            for row in self.rows("SELECT * FROM `{dataset}.daily_entity_metrics`")
+        }
+
+
+def _log_row(table, name, fields, at):
+    return {
+        "timestamp": at,
+        "event_id": f"{table}-{name}-{at.timestamp()}",
+        "document_name": f"projects/p/databases/(default)/documents/{table}/{name}",
+        "operation": "CREATE",
+        "version": at,
+        "deleted": False,
+        "appended_at": at,
+        **fields,
+    }
+
+
+@pytest.fixture
+def lab(warehouse, sample):
+    return Lab(warehouse, sample)
+
+
+def test_every_entity_type_of_the_loop_gets_rows_and_is_mapped(lab):
+    lab.arrive()
+    result = lab.etl().run(lab.tenant_id, "etl-1")
+    types = {kind for _, kind, _ in lab.metrics()}
+    assert types == {
+        "page", "landing_page", "device", "browser", "source_medium", "channel", "campaign", "funnel_step",
+        "property", "event", "source_table",
+    }  # fmt: skip
+    mapped = lab.rows("SELECT entity_type, entity_id, first_seen, last_seen FROM `{dataset}.entity_map`")
+    assert {(row["entity_type"], row["entity_id"]) for row in mapped} == {(kind, name) for _, kind, name in lab.metrics()}
+    assert result.leaks == ()
+    assert lab.publisher.messages == [EtlFinished(tenant_id=lab.tenant_id, run_id="etl-1")]
+
+
+def test_metrics_are_the_sums_of_the_raw_rows(lab):
+    written = lab.arrive()
+    lab.etl().run(lab.tenant_id, "etl-1")
+    metrics = lab.metrics()
+    expected = {}
+    for _, fields in written["ga_traffic_sources"]:
+        key = (fields["date"], f"{fields['session_source']} / {fields['session_medium']}")
+        sessions, revenue = expected.get(key, (0, 0.0))
+        expected[key] = sessions + fields["sessions"], revenue + fields["purchase_revenue"]
+    assert expected
+    for (day, source), (sessions, revenue) in expected.items():
+        row = metrics[date.fromisoformat(day), "source_medium", source]
+        assert row["sessions"] == sessions
+        assert row["revenue"] == pytest.approx(revenue)
+        assert row["bounces"] == row["sessions"] - row["engaged_sessions"]
+    for _, fields in written["ga_page_performance"]:
+        row = metrics[date.fromisoformat(fields["date"]), "page", fields["page_path"]]
+        assert row["pageviews"] == fields["screen_page_views"]
+        assert row["attributes"]["page_template"] == "/" + fields["page_path"].strip("/").split("/")[0]
+
+
+def test_a_funnel_step_is_entered_by_the_event_before_and_completed_by_its_own(lab):
+    written = lab.arrive()
+    lab.etl().run(lab.tenant_id, "etl-1")
+    sessions = {(fields["date"], fields["event_name"]): fields["sessions"] for _, fields in written["ga_funnel_events"]}
+    day = max(day for day, _ in sessions)
+    step = lab.metrics()[date.fromisoformat(day), "funnel_step", "begin_checkout"]
+    assert step["sessions"] == sessions[day, "add_to_cart"]
+    assert step["conversions"] == sessions[day, "begin_checkout"]
+
+
+def test_a_rerun_changes_nothing(lab):
+    lab.arrive()
+    lab.etl().run(lab.tenant_id, "etl-1")
+    before = lab.metrics()
+    again = lab.etl().run(lab.tenant_id, "etl-1", full=True)
+    assert again.changed == 0
+    assert lab.metrics() == before
+
+
+def test_only_days_that_changed_are_rebuilt(lab):
+    written = lab.arrive()
+    lab.now += timedelta(hours=1)
+    lab.etl().run(lab.tenant_id, "etl-1")
+    assert lab.etl().run(lab.tenant_id, "etl-2").days == 0
+    yesterday = (TODAY - timedelta(days=1)).isoformat()
+    late = [
+        _log_row("ga_property_totals", name, fields | {"sessions": 7}, lab.now)
+        for name, fields in written["ga_property_totals"]
+        if fields["date"] == yesterday
+    ]
+    lab.warehouse.load(f"{lab.dataset}.ga_property_totals_raw_changelog", late)
+    result = lab.etl().run(lab.tenant_id, "etl-3")
+    assert result.days == 1
+    assert lab.metrics()[date.fromisoformat(yesterday), "property", "properties/1"]["sessions"] == 7
+
+
+def test_a_row_that_is_gone_loses_its_metrics(lab):
+    written = lab.arrive()
+    lab.etl().run(lab.tenant_id, "etl-1")
+    name, fields = written["ga_page_performance"][0]
+    gone = _log_row("ga_page_performance", name, fields, lab.now) | {"deleted": True, "operation": "DELETE"}
+    lab.warehouse.load(f"{lab.dataset}.ga_page_performance_raw_changelog", [gone])
+    lab.etl().run(lab.tenant_id, "etl-2")
+    assert (date.fromisoformat(fields["date"]), "page", fields["page_path"]) not in lab.metrics()
+
+
+def test_rows_loaded_by_hand_for_other_days_are_left_alone(lab):
+    lab.arrive()
+    by_hand = {"tenant_id": lab.tenant_id, "date": "2020-01-01", "entity_type": "page", "entity_id": "/old"}
+    lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [by_hand])
+    lab.etl().run(lab.tenant_id, "etl-1", full=True)
+    assert (date(2020, 1, 1), "page", "/old") in lab.metrics()
+
+
+def _without(types):
+    """The ETL's entities less some, as when their aggregation was never built."""
+    return [entity for entity in ENTITIES if entity.entity_type not in types]
+
+
+@pytest.mark.parametrize(
+    ("broken", "collection"),
+    [
+        (("device", "browser"), "ga_device_metrics"),
+        (("funnel_step", "event"), "ga_funnel_events"),
+        (("source_medium",), "ga_traffic_sources"),
+    ],
+)
+def test_a_stage_that_does_not_aggregate_is_reported(lab, broken, collection):
+    lab.arrive()
+    result = lab.etl(entities=_without(broken)).run(lab.tenant_id, "etl-1")
+    for entity_type in broken:
+        assert any(leak.startswith(f"etl {entity_type}: ") for leak in result.leaks), result.leaks
+    counted = lab.rows("SELECT subject, rows_in, rows_out, note FROM `{dataset}.stage_counts` WHERE note IS NOT NULL")
+    assert {row["subject"] for row in counted} == set(broken)
+    assert all(row["rows_in"] > 0 and row["rows_out"] == 0 for row in counted)
+    assert lab.documents.get("progress/etl-1")["counts"]["leaks"] == len(broken)
+
+
+class EtlWithoutMap(Etl):
+    """The ETL of spec 1's complaint: it never makes entities."""
+
+    def _map_entities(self, dataset, tenant_id, days):
+        pass
+
+
+def test_sources_that_never_became_entities_are_reported(lab):
+    lab.arrive()
+    lab.etl().run(lab.tenant_id, "etl-1")
+    lab.warehouse.execute(f"DELETE FROM `{lab.dataset}.entity_map` WHERE entity_type = 'source_medium'")
+    result = lab.etl(EtlWithoutMap).run(lab.tenant_id, "etl-2", full=True)
+    assert [leak.split(":")[0] for leak in result.leaks] == ["etl source_medium"]
+
+
+def test_a_tenant_without_a_ledger_is_not_held_up(lab):
+    lab.arrive()
+    assert lab.etl().run(lab.tenant_id, "etl-1", sync_run_id="sync-unknown").days == LAST_DAYS
+
+
+def test_it_waits_for_documents_and_then_reports_those_that_never_came(lab):
+    yesterday = (TODAY - timedelta(days=1)).isoformat()
+    written = lab.arrive(leave_out={("ga_device_metrics", yesterday)})
+    lab.ledger("sync-1", written)
+    with pytest.raises(Unavailable) as waiting:
+        lab.etl().run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+    assert waiting.value.fields["missing"] > 0
+    assert lab.publisher.messages == []
+    lab.now += timedelta(minutes=11)
+    result = lab.etl().run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+    assert [leak.split(":")[0] for leak in result.leaks] == ["stream ga_device_metrics"]
