@@ -123,7 +123,12 @@ class FakeDocuments:
         self._listeners.append(listener)
         for path, values in self.find(collection):
             heard("ADDED", path.rpartition("/")[2], values)
-        return lambda: self._listeners.remove(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
 
     @property
     def listeners(self) -> int:

@@ -1,32 +1,39 @@
-"""Evidence as people read it: windows, figures side by side, the test.
+"""Evidence as people read it: the days compared, the figures side by side, the test, the rule.
 
-Detectors decide what their evidence holds. Known names get words and units; unknown ones are shown as they are
-named, so that no evidence is ever hidden.
+Detectors decide what their evidence holds (shared/detectors/judgement.py). Known names get words and units; whatever
+else there is is shown under its own name, so that no evidence is hidden.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 ISO_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-FIRST_NAMES = ("first", "start", "from", "first_day", "since", "begin")
-LAST_NAMES = ("last", "end", "to", "last_day", "until")
-HIDDEN = ("windows", "metrics", "detector_id", "schema_version")
+HIDDEN = ("windows", "numbers", "test", "value", "confidence", "severity", "thresholds", "rates", "measures")
+RULES = ("guard", "effect")
+WHOSE = {"": "This entity", "site_": "The whole site", "rest_": "The rest of the site"}
 
 WORDS = {
     "cur": "Current",
     "current": "Current",
     "base": "Baseline",
     "baseline": "Baseline",
+    "before": "Before",
+    "long": "Long run",
     "cvr": "Conversion rate",
     "er": "Engagement rate",
+    "aov": "Average order",
+    "ctr": "Click-through rate",
     "p_value": "p-value",
-    "q_value": "q-value (false discovery rate)",
+    "q_value": "q-value",
+    "tested": "Entities tested",
     "phi": "Overdispersion",
-    "ctr": "CTR",
-    "z": "z",
     "n": "Sample size",
+    "lp": "Landing page",
+    "guard": "Enough volume",
+    "effect": "Large enough",
+    "two_proportion_z": "Two proportions (z)",
 }
 
 Values = dict[str, Any]
@@ -34,11 +41,17 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Window:
-    """Days that were compared, inclusive."""
+    """Days that were compared, inclusive. `key` is what the evidence calls it."""
 
-    name: str
+    key: str
     first: date
     last: date
+    with_data: int | None = None
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return words(self.key)
 
     @property
     def days(self) -> int:
@@ -57,60 +70,65 @@ class Table:
 
 @dataclass(frozen=True)
 class Reading:
-    """All of an opportunity's evidence."""
+    """All of an opportunity's evidence; `rules` are expressions in the detector's own words."""
 
     windows: tuple[Window, ...]
     tables: tuple[Table, ...]
     facts: tuple[tuple[str, str], ...]
+    rules: tuple[tuple[str, str], ...]
 
 
 def read(evidence: Values) -> Reading:
-    """Evidence as windows, tables and single facts."""
-    tables: list[Table] = []
-    facts: list[tuple[str, str]] = []
+    """Evidence as windows, tables, single facts and rules."""
+    compared = windows(evidence)
+    numbers = _dict(evidence.get("numbers"))
+    tables, rest = _side_by_side(numbers, compared)
+    facts = [(words(name), figure(name, value)) for name, value in rest.items()]
+    test = _dict(evidence.get("test"))
+    for name in ("name", "statistic", "p_value", "q_value", "tested"):
+        if test.get(name) is not None:
+            facts.append(
+                ("Test", words(str(test[name]))) if name == "name" else (words(name), figure(name, test[name]))
+            )
     for name, value in evidence.items():
-        if name in HIDDEN:
-            continue
-        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
-            tables.append(_side_by_side(name, value))
-        elif isinstance(value, dict):
-            rows = tuple((words(key), figure(key, inner)) for key, inner in value.items())
-            if rows:
-                tables.append(Table(words(name), ("", ""), rows))
-        elif isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
-            tables.append(_rows(name, value))
-        else:
-            facts.append((words(name), figure(name, value)))
-    return Reading(windows(evidence), tuple(tables), tuple(facts))
+        if name not in (*HIDDEN, *RULES):
+            if isinstance(value, dict) and value:
+                rows = tuple((words(key), figure(key, inner)) for key, inner in value.items())
+                tables.append(Table(words(name), (), rows))
+            elif value not in ({}, []):
+                facts.append((words(name), figure(name, value)))
+    return Reading(compared, tuple(tables), tuple(facts), _rules(evidence))
 
 
 def windows(evidence: Values) -> tuple[Window, ...]:
     """The windows that the evidence names, in time."""
-    named = evidence.get("windows")
     found = []
-    for name, value in (named if isinstance(named, dict) else {}).items():
-        first, last = _ends(value)
+    for key, value in _dict(evidence.get("windows")).items():
+        ends = _dict(value)
+        first, last = _day(ends.get("first")), _day(ends.get("last"))
         if first and last and first <= last:
-            found.append(Window(words(name), first, last))
-    return tuple(sorted(found, key=lambda window: window.first))
+            with_data = ends.get("days_with_data")
+            found.append(Window(key, first, last, with_data if isinstance(with_data, int) else None))
+    return tuple(sorted(found, key=lambda window: (window.first, window.last)))
 
 
 def words(name: str) -> str:
     """`base_sessions` -> `Baseline sessions`."""
     if name in WORDS:
         return WORDS[name]
-    text = " ".join(WORDS.get(part, part) if position == 0 else part for position, part in enumerate(name.split("_")))
+    parts = [WORDS.get(part, part) for part in name.split("_")]
+    text = " ".join([parts[0], *(part[:1].lower() + part[1:] for part in parts[1:])])
     return text[:1].upper() + text[1:]
 
 
 def figure(name: str, value: Any) -> str:
-    """A value as a person reads it: rates as percent, thousands apart, dates short."""
+    """A value as a person reads it: rates as percent, thousands apart, days in words."""
     if value is None:
         return "not measured"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float | int):
-        return _number(name, value)
+        return _number(name, value).replace("-", "\u2212")
     if isinstance(value, str) and ISO_DAY.match(value):
         return day(date.fromisoformat(value))
     if isinstance(value, list | tuple):
@@ -126,7 +144,7 @@ def day(value: date) -> str:
 
 
 def span(window: Window) -> str:
-    """`2 - 8 Mar 2026 (7 days)`, with as little repeated as possible."""
+    """`2 - 8 Mar 2026`, with as little repeated as possible."""
     first = f"{window.first.day}"
     if (window.first.year, window.first.month) != (window.last.year, window.last.month):
         first += f" {window.first:%b}"
@@ -136,38 +154,50 @@ def span(window: Window) -> str:
 
 
 def _number(name: str, value: float) -> str:
-    if name in ("p_value", "q_value") or name.endswith(("_p", "_q")):
-        return "< 0.0001" if 0 <= value < 0.0001 else f"{value:.4f}"
-    if name in ("cvr", "er", "rate", "share") or name.endswith(("_rate", "_share", "_cvr", "_er", "_ctr")):
+    if name in ("p_value", "q_value"):
+        return "below 0.0001" if 0 <= value < 0.0001 else f"{value:.4f}"
+    if name.split("_")[-1] in ("cvr", "er", "ctr", "rate", "share"):
         return f"{value * 100:.2f} %"
-    if isinstance(value, int) or float(value).is_integer():
+    if float(value).is_integer():
         return f"{int(value):,}"
-    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    return f"{value:,.2f}" if abs(value) >= 0.1 else f"{value:.4g}"
 
 
-def _side_by_side(name: str, value: dict[str, Values]) -> Table:
-    columns = list(value)
-    names = list(dict.fromkeys(key for inner in value.values() for key in inner))
-    rows = tuple((words(key), *(figure(key, value[column].get(key)) for column in columns)) for key in names)
-    return Table(words(name), ("", *map(words, columns)), rows)
+def _side_by_side(numbers: Values, compared: tuple[Window, ...]) -> tuple[list[Table], Values]:
+    """`cur_sessions` and `base_sessions` as one row `sessions`; a table for whose figures they are, and the rest."""
+    keys = "|".join(sorted((re.escape(window.key) for window in compared), key=len, reverse=True))
+    shape = re.compile(rf"^(site_|rest_|)({keys})_(\w+)$") if keys else None
+    cells: dict[str, dict[str, Values]] = {}
+    rest: Values = {}
+    for name, value in sorted(numbers.items()):
+        match = shape.match(name) if shape else None
+        if match is None:
+            rest[name] = value
+        else:
+            cells.setdefault(match[1], {}).setdefault(match[3], {})[match[2]] = value
+    tables = []
+    for whose, title in WHOSE.items():
+        rows = cells.get(whose, {})
+        columns = [window for window in compared if any(window.key in row for row in rows.values())]
+        # Counts before what is computed of them.
+        order = sorted(rows, key=lambda name: (_number(name, 0.5).endswith("%"), name))
+        body = tuple(
+            (words(name), *(figure(name, rows[name][w.key]) if w.key in rows[name] else "" for w in columns))
+            for name in order
+        )
+        if body:
+            tables.append(Table(title, ("", *(window.name for window in columns)), body))
+    return tables, rest
 
 
-def _rows(name: str, value: list[Values]) -> Table:
-    columns = list(dict.fromkeys(key for inner in value for key in inner))
-    rows = tuple(tuple(figure(key, inner.get(key)) for key in columns) for inner in value)
-    return Table(words(name), tuple(map(words, columns)), rows)
+def _rules(evidence: Values) -> tuple[tuple[str, str], ...]:
+    rules = [(words(name), str(evidence[name])) for name in RULES if evidence.get(name)]
+    rules += [(name, str(of)) for part in ("rates", "measures") for name, of in _dict(evidence.get(part)).items()]
+    return (*rules, *((name, figure("", value)) for name, value in _dict(evidence.get("thresholds")).items()))
 
 
-def _ends(value: Any) -> tuple[date | None, date | None]:
-    if isinstance(value, list | tuple) and len(value) == 2:
-        return _day(value[0]), _day(value[1])
-    if not isinstance(value, dict):
-        return None, None
-    first = next((_day(value[name]) for name in FIRST_NAMES if name in value), None)
-    last = next((_day(value[name]) for name in LAST_NAMES if name in value), None)
-    if first and last is None and isinstance(value.get("days"), int):
-        last = first + timedelta(days=value["days"] - 1)
-    return first, last
+def _dict(value: Any) -> Values:
+    return value if isinstance(value, dict) else {}
 
 
 def _day(value: Any) -> date | None:

@@ -31,7 +31,7 @@ class Pages:
 
     def tenants(self, found: list[Values]) -> HTMLResponse:
         """An operator's choice of tenants."""
-        tenants = sorted(found, key=lambda values: values["tenant_id"])
+        tenants = sorted(({"name": "", **values} for values in found), key=lambda values: str(values["tenant_id"]))
         return self._render("tenants.html", tenants=tenants)
 
     def opportunities(self, tenant: Tenant, who: Viewer) -> HTMLResponse:

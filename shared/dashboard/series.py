@@ -1,37 +1,48 @@
-"""The metrics of an opportunity's entity by day, for the plot beside its evidence."""
+"""The metrics of an opportunity's entity by day, for the plots beside its evidence."""
 
+import re
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from shared.dashboard.evidence import windows
+from shared.analytics.records import DailyEntityMetrics
+from shared.dashboard.evidence import windows, words
 from shared.dashboard.needs import Needs
 from shared.opportunities.records import Opportunity
 from shared.schema.bigquery import columns
-from shared.schema.registry import record_named
 from shared.schema.sql import render
 
 DAYS = 70
 LONGEST = 400
 PLOTS = 3
+MONEY = ("revenue", "cost", "charge_amount", "refund_amount", "mrr")
+PREFERRED = ("sessions", "pageviews", "conversions", "revenue", "clicks", "impressions", "position")
+NUMERIC = tuple(column.name for column in columns(DailyEntityMetrics) if column.type in ("INT64", "FLOAT64"))[:-1]
+"""Every metric; the last column, schema_version, is none."""
 
 Values = dict[str, Any]
 
-RATES: dict[str, tuple[str, str, str]] = {
-    "cvr": ("Conversion rate", "conversions", "sessions"),
-    "conversion_rate": ("Conversion rate", "conversions", "sessions"),
-    "engagement_rate": ("Engagement rate", "engaged_sessions", "sessions"),
-    "bounce_rate": ("Bounce rate", "bounces", "sessions"),
-    "ctr": ("Click-through rate", "clicks", "impressions"),
-}
-"""Rates that detectors judge, with the counts they are made of."""
 
-PREFERRED = ("sessions", "pageviews", "conversions", "revenue", "clicks", "impressions", "position")
+@dataclass(frozen=True)
+class Plot:
+    """One line: a metric, or a metric per another."""
+
+    name: str
+    of: str
+    per: str | None = None
+
+    def value(self, row: Values) -> float | int | None:
+        """The line's height on a day; None where it was not measured."""
+        value = row.get(self.of)
+        if value is None or (self.per and not row.get(self.per)):
+            return None
+        return round(float(value) / float(row[self.per]), 6) if self.per else value
 
 
 def series(needs: Needs, opportunity: Values) -> Values:
     """Days, plots and windows of one opportunity; cached until opportunities of the tenant change.
 
-    A day without a row is null: "not measured" is a gap in the plot, never a zero.
+    A day without a row is null: "not measured" is a gap in the line, never a zero.
     """
     tenant_id, opportunity_id = opportunity["tenant_id"], opportunity["opportunity_id"]
     namespace = Opportunity.caches[0]
@@ -41,20 +52,26 @@ def series(needs: Needs, opportunity: Values) -> Values:
     return found
 
 
-def plotted(evidence: Values, detector_id: str, measured: list[str]) -> list[str]:
-    """What to plot: a rate that the detector judges first, then the counts, at most three."""
-    named = evidence.get("metrics") or evidence.get("metric") or []
-    names = [named] if isinstance(named, str) else [str(name) for name in named]
-    hints = [*names, *(rate for rate in RATES if rate.split("_")[0] in detector_id.split("_"))]
-    rates = [name for name in dict.fromkeys(hints) if name in RATES and set(RATES[name][1:]) <= set(measured)]
-    counts = [name for name in names if name in measured]
-    if rates:
-        counts = [RATES[rates[0]][2], RATES[rates[0]][1]]
-    elif not counts:
-        if "revenue" in detector_id and "revenue" in measured:
-            counts = ["revenue"]
-        counts += [name for name in PREFERRED if name in measured and name not in counts][:1]
-    return list(dict.fromkeys([*rates[:1], *counts]))[:PLOTS]
+def plots(evidence: Values, measured: set[str]) -> list[Plot]:
+    """What to plot: the rates that the detector judges, then the metrics that it read; at most three."""
+    keys = "|".join(re.escape(window.key) for window in windows(evidence))
+    shape = re.compile(rf"^(?:{keys})_(\w+)$")
+
+    def plain(name: str) -> str:
+        match = shape.match(name.strip()) if keys else None
+        return match[1] if match else ""
+
+    rates, metrics = [], []
+    for name, rule in _dict(evidence.get("rates")).items():
+        of, _, per = str(rule).partition(" / ")
+        if plain(name) and {plain(of), plain(per)} <= measured:
+            rates.append(Plot(plain(name), plain(of), plain(per)))
+            metrics += [plain(per), plain(of)]
+    metrics += sorted((plain(name) for name in _dict(evidence.get("numbers"))), key=_preference)
+    known = [name for name in metrics if name in measured]
+    if not known:
+        known = [name for name in PREFERRED if name in measured][:1]
+    return list(dict.fromkeys([*rates, *(Plot(name, name) for name in known)]))[:PLOTS]
 
 
 def _load(needs: Needs, opportunity: Values) -> Values:
@@ -63,21 +80,24 @@ def _load(needs: Needs, opportunity: Values) -> Values:
     last = date.fromisoformat(opportunity["as_of"])
     first = min([last - timedelta(days=DAYS - 1), *(window.first - timedelta(days=7) for window in compared)])
     first = max(first, last - timedelta(days=LONGEST - 1))
-    numeric = [column.name for column in columns(record_named("daily_entity_metrics")) if _numeric(column.type)]
-    sql = render("dashboard/series.sql", dataset=f"aso_tenant_{opportunity['tenant_id']}", metrics=numeric)
+    sql = render("dashboard/series.sql", dataset=f"aso_tenant_{opportunity['tenant_id']}", metrics=NUMERIC)
     rows = needs.warehouse.query(
         sql, first=first, last=last, entity_type=opportunity["entity_type"], entity_id=opportunity["entity_id"]
     )
     by_day = {row["date"]: row for row in rows}
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    measured = [name for name in numeric if any(row.get(name) is not None for row in rows)]
-    plots = [
-        _plot(name, [by_day.get(one, {}) for one in days])
-        for name in plotted(evidence, opportunity.get("detector_id", ""), measured)
-    ]
+    measured = {name for name in NUMERIC if any(row.get(name) is not None for row in rows)}
     return {
         "days": [one.isoformat() for one in days],
-        "plots": plots,
+        "plots": [
+            {
+                "name": plot.name,
+                "label": words(plot.name),
+                "unit": _unit(plot),
+                "values": [plot.value(by_day.get(one, {})) for one in days],
+            }
+            for plot in plots(evidence, measured)
+        ],
         "windows": [
             {"name": window.name, "first": window.first.isoformat(), "last": window.last.isoformat()}
             for window in compared
@@ -85,21 +105,15 @@ def _load(needs: Needs, opportunity: Values) -> Values:
     }
 
 
-def _plot(name: str, rows: list[Values]) -> Values:
-    if name in RATES:
-        label, part, whole = RATES[name]
-        values = [row[part] / row[whole] if row.get(whole) and row.get(part) is not None else None for row in rows]
-        return {"name": name, "label": label, "unit": "rate", "values": [_rounded(value) for value in values]}
-    unit = "money" if name in ("revenue", "cost", "mrr") else "count"
-    label = name.replace("_", " ").capitalize()
-    return {"name": name, "label": label, "unit": unit, "values": [_rounded(row.get(name)) for row in rows]}
+def _unit(plot: Plot) -> str:
+    if plot.of in MONEY:
+        return "money"
+    return "rate" if plot.per else "count"
 
 
-def _rounded(value: Any) -> float | int | None:
-    if value is None:
-        return None
-    return value if isinstance(value, int) else round(float(value), 6)
+def _preference(name: str) -> tuple[int, str]:
+    return (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name)
 
 
-def _numeric(kind: str) -> bool:
-    return kind in ("INT64", "FLOAT64")
+def _dict(value: Any) -> Values:
+    return value if isinstance(value, dict) else {}

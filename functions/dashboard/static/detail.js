@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { money, count, day, live, decide, fillStatuses } = Scout;
+  const { money, count, day, short, live, decide, fillStatuses } = Scout;
   const { tenant, opportunity, currency, asOf } = document.body.dataset;
   const at = (id) => document.getElementById(id);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -68,6 +68,8 @@
     count: (values) => values.map((value) => count(value)),
   };
 
+  const tick = (seconds) => short(new Date(seconds * 1000));
+
   const element = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text || "" });
 
   function shade(plot, windows) {
@@ -117,10 +119,10 @@
           legend: { show: false },
           padding: [8, 8, 0, 0],
           cursor: { y: false, sync: { key: sync.key }, drag: { x: false, y: false }, points: { size: 7 } },
-          scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+          scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
           axes: [
-            { ...axis, grid: { show: false }, space: 78, size: 28, values: (_, all) => all.map((value) => new Date(value * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" })) },
-            { ...axis, grid: { stroke: colour("--grid"), width: 1 }, size: 58, space: 42, values: (_, all, __, ___, step) => ticks[series.unit](all, step) },
+            { ...axis, grid: { show: false }, space: 64, size: 30, gap: 8, values: (_, all) => all.map(tick), incrs: [1, 7, 14, 28, 56, 91, 182].map((days) => days * 86400) },
+            { ...axis, grid: { stroke: colour("--grid"), width: 1 }, size: 58, space: 32, values: (_, all, __, ___, step) => ticks[series.unit](all, step) },
           ],
           series: [{}, { stroke: colour("--plot"), width: 1.75, points: { show: false }, spanGaps: false }],
           hooks: {

@@ -22,7 +22,13 @@ const Scout = (() => {
 
   const count = (number) => new Intl.NumberFormat("en").format(number);
 
-  const day = (iso) => new Date(iso.length === 10 ? `${iso}T00:00:00Z` : iso).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+  // By hand: the same words as the server's, in every browser.
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const short = (date) => `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}`;
+  const day = (iso) => {
+    const date = new Date(iso.length === 10 ? `${iso}T00:00:00Z` : iso);
+    return `${short(date)} ${date.getUTCFullYear()}`;
+  };
 
   const ago = (iso) => {
     const seconds = (Date.now() - new Date(iso).getTime()) / 1000;
@@ -75,5 +81,5 @@ const Scout = (() => {
     select.replaceChildren(...names.map((name) => new Option(STATUSES[name], name, false, name === status)));
   }
 
-  return { STATUSES, words, money, count, day, ago, live, decide, fillStatuses };
+  return { STATUSES, words, money, count, day, short, ago, live, decide, fillStatuses };
 })();

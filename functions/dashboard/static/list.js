@@ -210,6 +210,22 @@
     while (list.children.length > wanted.length) list.lastElementChild.remove();
     list.setAttribute("aria-busy", String(!started));
     drawEmpty(all, shown);
+    drawQuality(open);
+  }
+
+  // Figures that are themselves in doubt: said first, as they are worth no money and would rank last.
+  function drawQuality(open) {
+    const doubts = open.filter((card) => card.detector.startsWith("dq_"));
+    const place = at("quality");
+    place.hidden = !doubts.length || doubts.some((card) => card.detector === view.detector);
+    place.querySelector("span").textContent = doubts.length === 1
+      ? `${doubts[0].title} (${doubts[0].entity_id}): figures below may be incomplete.`
+      : `${count(doubts.length)} findings about the data itself: figures below may be incomplete.`;
+    place.querySelector("button").onclick = () => {
+      Object.assign(view, { search: "", severity: "", entity_type: "", status: "open", detector: doubts[0].detector });
+      at("search").value = "";
+      remember();
+    };
   }
 
   function drawEmpty(all, shown) {
@@ -226,6 +242,7 @@
     place.querySelector("h2").textContent = title;
     place.querySelector("p").textContent = text;
     at("clear-filters").hidden = !(all.length && filtered);
+    document.querySelector(".bar").hidden = started && !all.length;
   }
 
   const plan = () => {
