@@ -2,6 +2,9 @@
 
 Not Google's AppendRowsStream: its future polls, with a first pause of a second; the same append takes 430-670 ms
 instead of 6-13 (https://github.com/googleapis/google-cloud-python/issues/14270).
+
+Tables share a few connections, as default streams may: a project has a quota of open connections, and each table of
+each tenant in each instance would need one of its own.
 """
 
 import queue
@@ -9,27 +12,37 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
-from google.protobuf import descriptor_pb2
 
 from shared.errors import AppError, TenantNotProvisioned, Unavailable
 from shared.schema.record import Record
 from shared.streaming.sink import RowsRefused
-from shared.streaming.wire import log_wire
+from shared.streaming.wire import Wire, log_wire
 
 Request = types.AppendRowsRequest
 RequestPb = Request.pb()
 
+CALLS = 2
+"""Calls that one process keeps open."""
 NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
 PERMANENT = frozenset(
     code.value[0]
     for code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.FAILED_PRECONDITION)
 )
+
+
+@dataclass(slots=True)
+class Batch:
+    """One request that waits for its answer."""
+
+    stream: str
+    future: "Future[None]"
 
 
 class BigQuerySink:
@@ -38,6 +51,7 @@ class BigQuerySink:
     def __init__(self, client: BigQueryWriteClient, project: str) -> None:
         self._client = client
         self._project = project
+        self._calls: list[AppendCall] = []
 
     @classmethod
     def open(cls, project: str, endpoint: str, grpc_endpoint: str) -> "BigQuerySink":
@@ -47,78 +61,117 @@ class BigQuerySink:
             return cls(BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel)), project)
         return cls(BigQueryWriteClient(), project)
 
-    def connect(self, table: str, record: type[Record]) -> "AppendConnection":
+    def connect(self, table: str, record: type[Record]) -> "TableConnection":
         dataset, name = table.split(".")
         stream = f"projects/{self._project}/datasets/{dataset}/tables/{name}/streams/_default"
-        return AppendConnection(self._client, stream, log_wire(record).descriptor)
+        self._calls = [call for call in self._calls if call.usable]
+        if len(self._calls) < CALLS:
+            self._calls.append(AppendCall(self._client))
+        call = min(self._calls, key=lambda call: call.users)
+        return TableConnection(call, stream, log_wire(record))
 
 
-class AppendConnection:
-    """One AppendRows call (port `Connection`). Answers come in the order of the requests."""
+class TableConnection:
+    """One table's use of a shared call (port `Connection`)."""
 
-    def __init__(self, client: BigQueryWriteClient, stream: str, descriptor: descriptor_pb2.DescriptorProto) -> None:
-        self._client = client
+    def __init__(self, call: "AppendCall", stream: str, wire: Wire) -> None:
+        self._call = call
         self._stream = stream
-        self._descriptor = descriptor
+        self._wire = wire
+        call.users += 1
+
+    @property
+    def usable(self) -> bool:
+        return self._call.usable
+
+    def append(self, rows: Sequence[bytes]) -> "Future[None]":
+        return self._call.append(self._stream, self._wire, rows)
+
+    def close(self) -> None:
+        self._call.users -= 1
+        if not self._call.users:
+            self._call.end(Unavailable("the connection to BigQuery was closed"))
+
+    def abort(self) -> None:
+        self._call.end(Unavailable("the connection to BigQuery was given up"))
+
+
+class AppendCall:
+    """One AppendRows call. Answers come in the order of the requests."""
+
+    def __init__(self, client: BigQueryWriteClient) -> None:
+        self.users = 0
+        self._client = client
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._in_flight: deque[Future[None]] = deque()
+        self._in_flight: deque[Batch] = deque()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._call: Any = None
+        self._stream = ""
+        self._answers: Any = None
         self._ended = False
 
     @property
     def usable(self) -> bool:
+        """False once it has ended."""
         return not self._ended
 
-    def append(self, rows: Sequence[bytes]) -> "Future[None]":
-        request = RequestPb(write_stream=self._stream)
+    def append(self, stream: str, wire: Wire, rows: Sequence[bytes]) -> "Future[None]":
+        """Send a batch to one table's stream."""
+        # The emulator, unlike the documentation, wants the stream on every request.
+        request = RequestPb(write_stream=stream)
         request.proto_rows.rows.serialized_rows.extend(rows)
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # whoever stops waiting must not cancel what is on its way
         with self._lock:
             if self._ended:
                 future.set_exception(Unavailable("the connection to BigQuery has ended"))
                 return future
-            if self._thread is None:
-                request.proto_rows.writer_schema.proto_descriptor.CopyFrom(self._descriptor)
-            # Under the lock: the order of futures must be the order of requests.
-            self._in_flight.append(future)
+            first, switches = not self._stream, stream != self._stream
+            if switches:
+                request.proto_rows.writer_schema.proto_descriptor.CopyFrom(wire.descriptor)
+                self._stream = stream
+            # Under the lock: the order of batches must be the order of requests.
+            self._in_flight.append(Batch(stream, future))
             self._requests.put(Request.wrap(request))
-            if self._thread is None:
-                # The call blocks until the first answer, hence a thread of its own with the first batch queued.
-                self._thread = threading.Thread(target=self._run, name="append-rows", daemon=True)
-                self._thread.start()
+        if first:
+            # The call blocks until the first answer, hence a thread of its own with the first batch queued.
+            threading.Thread(target=self._run, args=(stream,), name="append-rows", daemon=True).start()
         return future
 
-    def close(self) -> None:
-        self._fail(Unavailable("the connection to BigQuery was closed"))
+    def end(self, error: AppError, culprit: AppError | None = None) -> None:
+        """End the call; what is in flight fails with `error`, the batch at which it broke with `culprit`."""
+        with self._lock:
+            self._ended = True
+            waiting, self._in_flight = self._in_flight, deque()
+        self._requests.put(None)
+        if self._answers is not None:
+            self._answers.cancel()
+        broken = _broken(waiting, culprit) if culprit is not None else None
+        for batch in waiting:
+            batch.future.set_exception(culprit if batch is broken and culprit is not None else error)
 
-    def _run(self) -> None:
+    def _run(self, stream: str) -> None:
+        lost = Unavailable("the connection to BigQuery was lost")
         try:
             answers = self._client.append_rows(
                 self._sent(),
                 retry=None,
                 timeout=None,
-                metadata=(("x-goog-request-params", f"write_stream={self._stream}"),),
+                # Any of the tables: it says which region to go to, and all of a project's tables are in one.
+                metadata=(("x-goog-request-params", f"write_stream={stream}"),),
             )
-            self._call = answers
+            self._answers = answers
             if self._ended:
                 answers.cancel()
             for answer in answers:
                 self._settle(types.AppendRowsResponse.pb(answer))
         except exceptions.NotFound as error:
-            failure: AppError = TenantNotProvisioned("the table does not exist", stream=self._stream)
-            failure.__cause__ = error
-            self._fail(failure)
+            self.end(lost, TenantNotProvisioned("the table does not exist", cause=str(error.message)[:300]))
         except (exceptions.InvalidArgument, exceptions.FailedPrecondition) as error:
-            # Ends the call, says of no batch that it is the wrong one: the writer tells them apart.
-            self._fail(RowsRefused(str(error.message)[:300], {}))
-        except (exceptions.GoogleAPICallError, grpc.RpcError) as error:
-            self._fail(Unavailable("the connection to BigQuery was lost", cause=str(error)[:300]))
+            self.end(lost, RowsRefused(str(error.message)[:300], {}))
         except Exception as error:  # noqa: BLE001  a thread's error must reach those who wait for it
-            self._fail(Unavailable("the connection to BigQuery failed", cause=repr(error)[:300]))
+            self.end(Unavailable("the connection to BigQuery was lost", cause=str(error)[:300]))
         else:
-            self._fail(Unavailable("BigQuery ended the connection"))
+            self.end(Unavailable("BigQuery ended the connection"))
 
     def _sent(self) -> Iterator[Any]:
         while (request := self._requests.get()) is not None:
@@ -128,34 +181,31 @@ class AppendConnection:
         with self._lock:
             if not self._in_flight:
                 return
-            future = self._in_flight.popleft()
-        failure = _failure(answer, self._stream)
+            batch = self._in_flight.popleft()
+        failure = _failure(answer)
         if failure is None:
-            future.set_result(None)
+            batch.future.set_result(None)
         else:
-            future.set_exception(failure)
-
-    def _fail(self, error: AppError) -> None:
-        with self._lock:
-            self._ended = True
-            waiting, self._in_flight = self._in_flight, deque()
-        self._requests.put(None)
-        if self._call is not None:
-            self._call.cancel()
-        for future in waiting:
-            future.set_exception(error)
+            batch.future.set_exception(failure)
 
 
-def _failure(answer: Any, stream: str) -> AppError | None:
+def _broken(waiting: Sequence[Batch], error: AppError) -> Batch | None:
+    """The batch at which the call broke: the one whose table the error names, else the first without an answer."""
+    cause = str(error.fields.get("cause", error.message))
+    named = (batch for batch in waiting if all(part in cause for part in batch.stream.split("/")[3:6:2]))
+    return next(named, waiting[0] if waiting else None)
+
+
+def _failure(answer: Any) -> AppError | None:
     if answer.row_errors:
         return RowsRefused(
             "BigQuery refused rows", {int(row.index): str(row.message)[:300] for row in answer.row_errors}
         )
-    code = answer.error.code
+    code, message = answer.error.code, str(answer.error.message)[:300]
     if not code:
         return None
     if code == NOT_FOUND:
-        return TenantNotProvisioned("the table does not exist", stream=stream)
+        return TenantNotProvisioned("the table does not exist", cause=message)
     if code in PERMANENT:
-        return RowsRefused(str(answer.error.message)[:300], {})
-    return Unavailable("BigQuery did not take the rows", code=code, cause=str(answer.error.message)[:300])
+        return RowsRefused(message, {})
+    return Unavailable("BigQuery did not take the rows", code=code, cause=message)

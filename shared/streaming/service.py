@@ -50,6 +50,10 @@ class Streamer:
         self._writer = writer
         self._record_of = record_of
 
+    def close(self) -> None:
+        """Close every connection."""
+        self._writer.close()
+
     async def stream(self, body: Any, event_id: str, event_time: str | datetime | None) -> dict[str, int]:
         """Write the change that an event tells of; what became of it.
 

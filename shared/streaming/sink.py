@@ -36,7 +36,11 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None:
-        """End it; what is still in flight fails as Unavailable."""
+        """Let go of it: nothing is in flight."""
+        ...
+
+    def abort(self) -> None:
+        """Give it up; what is in flight, here or for other tables that share it, fails as Unavailable."""
         ...
 
 

@@ -157,12 +157,14 @@ class _Table:
     async def _send(self, rows: list[bytes]) -> None:
         connection = self._connection
         if connection is None or not connection.usable:
+            if connection is not None:
+                connection.close()
             connection = self._connection = self._connect()
         self._stay_open()
         try:
             await asyncio.wait_for(asyncio.wrap_future(connection.append(rows)), APPEND_SECONDS)
         except TimeoutError as error:
-            connection.close()
+            connection.abort()
             raise Unavailable("BigQuery did not answer in time", seconds=APPEND_SECONDS) from error
 
     def _stay_open(self) -> None:

@@ -139,7 +139,9 @@ def _handled(settings: Settings, concurrency: int, events: int) -> float:
         rest = events - concurrency
         began = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(concurrency)))
-        return rest / (time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        clients.streamer.close()
+        return rest / seconds
 
     with _quiet():
         return asyncio.run(run())

@@ -8,12 +8,12 @@ import pytest
 
 from shared.adapters.bigquery import BigQueryWarehouse
 from shared.adapters.bigquery_write import BigQuerySink
-from shared.errors import TenantNotProvisioned
+from shared.errors import TenantNotProvisioned, Unavailable
 from shared.ops.leases import Leases
 from shared.streaming.effects import Effects
 from shared.streaming.merge import Merger
 from shared.streaming.service import InvalidDocument, Streamer
-from shared.streaming.tables import provision
+from shared.streaming.tables import log_table, provision
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
@@ -54,7 +54,7 @@ class Lab:
                     found.append(await streamer.stream(self.body(*event), "e", "2026-01-01T00:00:00Z"))
                 except InvalidDocument as error:
                     found.append(error)
-            writer.close()
+            streamer.close()
             return found
 
         return asyncio.run(run())
@@ -249,3 +249,29 @@ def test_a_tenant_without_tables_is_told_apart_from_a_warehouse_that_is_down(lab
     lab.names = {"tenant_id": "nobody"}
     with pytest.raises(TenantNotProvisioned):
         lab.stream(("a", note(), None, 10))
+
+
+def test_many_tables_share_two_connections(lab):
+    """The emulator has a thread for six; production has a quota."""
+    tenants = [f"{lab.names['tenant_id']}x{number}" for number in range(8)]
+    for tenant in tenants:
+        lab.warehouse.ensure_dataset(f"aso_tenant_{tenant}")
+        lab.warehouse.ensure_table(f"aso_tenant_{tenant}", log_table(Note))
+
+    async def run():
+        streamer = Streamer(Writer(lab.sink, Effects(FakeCache, FakePublisher).follow), record_of)
+        bodies = [event_body(f"tenants/{tenant}/notes/{n}", note(), at=10) for tenant in tenants for n in range(5)]
+        await asyncio.gather(*(streamer.stream(body, "e", None) for body in bodies))
+        missing = event_body("tenants/nobody/notes/a", note(), at=10)
+        found = await asyncio.gather(
+            *(streamer.stream(body, "e", None) for body in (missing, *bodies)), return_exceptions=True
+        )
+        streamer.close()
+        return found
+
+    found = asyncio.run(run())
+    assert isinstance(found[0], TenantNotProvisioned)
+    assert {type(one) for one in found[1:]} <= {dict, Unavailable}
+    for tenant in tenants:
+        sql = f"SELECT COUNT(DISTINCT document_name) AS n FROM `aso_tenant_{tenant}.notes_raw_changelog`"
+        assert lab.warehouse.query(sql)[0]["n"] == 5

@@ -173,6 +173,9 @@ class FakeConnection:
     def close(self) -> None:
         self.usable = False
 
+    def abort(self) -> None:
+        self.usable = False
+
 
 def lost(rows: Sequence[bytes]) -> Exception:
     """An answer: the connection broke."""
