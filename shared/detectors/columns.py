@@ -47,15 +47,16 @@ class Columns:
             return self.dates_with(metric, span, detector.rows_of)
         if kind in ("log", "log2"):
             return self.log(metric, span, kind)
-        if kind == "expected":
-            column = self.expected(metric, span, detector.span("base"))
-        else:
-            column = self.total(metric, span)
+        expected = kind == "expected"
+        column = self.expected(metric, span, detector.span("base")) if expected else self.total(metric, span)
         if scope == "own":
             return column
-        if scope in ("site", "rest"):
-            site = self.site(column)
-            return site if scope == "site" else f"GREATEST({site} - {column}, 0)"
+        if scope == "site":
+            return self.site(column)
+        if scope == "rest":
+            # The site without the entity: the compiler makes it of the two.
+            self.site(column)
+            return column
         return self.part(detector, scope, column)
 
     def total(self, metric: str, span: Span) -> str:
@@ -109,10 +110,9 @@ class Columns:
         column, days = f"phi_{metric}_{history.key}", self.days(history)
         source = self._weekday_sum(metric, history)
         self.weekday[f"squares_{source}"] = _within(history, f"{metric} * {metric}")
-        n = f"calendar.n_{history.key}"
-        self.entity[f"chi_{source}"] = (
-            f"SUM(SAFE_DIVIDE({n} * weekdays.squares_{source} - weekdays.{source} * weekdays.{source}, weekdays.{source}))"
-        )
+        total, n = f"weekdays.{source}", f"calendar.n_{history.key}"
+        spread = f"{n} * weekdays.squares_{source} - {total} * {total}"
+        self.entity[f"chi_{source}"] = f"SUM(SAFE_DIVIDE({spread}, {total}))"
         weeks = [Span(first=first, last=first + 6) for first in range(history.first, history.last, 7)]
         full, sums, squares = [], [], []
         for week in weeks:

@@ -1,4 +1,4 @@
-"""Compiles the catalogue: one statement that says what days there are, one that judges every detector.
+"""Compiles the catalogue into two statements: one statement that says what days there are, one that judges every detector.
 
 Nothing of a run is in the text: days are counted back from @as_of, and what is known of the days (which have data)
 comes in as @calendar. A catalogue compiles to the same statements for every run.
@@ -12,13 +12,12 @@ from functools import cache
 from shared.detectors import expression
 from shared.detectors.catalogue import catalogue
 from shared.detectors.columns import HISTORY_DAYS, VALUE, Columns
-from shared.detectors.declaration import BUILT_IN, Detector, Span
+from shared.detectors.declaration import BUILT_IN, Detector, Peers, Rate, Span
 from shared.detectors.metrics import METRICS, SITE_PARTS
 from shared.schema.sql import render
 
 LEAST_CONVERSIONS = 10
 """With fewer conversions in 90 days an entity's own value per conversion is noise: the site's is taken."""
-DEPTH = 12
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,12 @@ def plan() -> Plan:
 
 def compiled(detectors: tuple[Detector, ...]) -> Plan:
     """The plan of these detectors."""
-    columns, peers = Columns(), {}
+    columns, layers = Columns(), Layers()
     columns.money()
     by_type: dict[str, list[Verdict]] = {}
     for detector in detectors:
-        names = _Names(detector, columns)
+        names = _Names(detector, columns, layers)
         by_type.setdefault(detector.rows_of, []).append(_verdict(detector, names))
-        peers |= names.peers
     parts = {part.entity_type for detector in detectors for part in detector.parts.values()}
     read = {"property", *SITE_PARTS, *by_type, *parts}
     own = [name for name in columns.entity if not name.startswith(("raw_", "chi_", "week_", "seen_"))]
@@ -94,73 +92,120 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
         "kept": [*own, *(name for name in columns.compared if name.startswith("part_"))],
         "filled": list(columns.filled.items()),
         "least_conversions": LEAST_CONVERSIONS,
-        "peers": list(peers.items()),
+        "layers": layers.steps(),
         "verdicts": sorted(by_type.items()),
     }
     return Plan(detectors, columns.spans, columns.weights, ranges, context)
 
 
-class _Names:
-    """Resolves the names of one declaration to SQL, nested ones included."""
+class Layers:
+    """Columns made of other columns: rates, measures and quantiles, each computed once, in as many steps as needed."""
 
-    def __init__(self, detector: Detector, columns: Columns) -> None:
+    def __init__(self) -> None:
+        self._columns: list[dict[str, str]] = []
+        self._taken: set[str] = {"channel", "page_template", "property_id", "turn"}
+
+    def add(self, name: str, sql: str, layer: int) -> str:
+        """The column of an expression over the layers below `layer`; the same expression is one column."""
+        while len(self._columns) < layer:
+            self._columns.append({})
+        known = self._columns[layer - 1]
+        if sql not in known:
+            column, number = name, 1
+            while column in self._taken:
+                number += 1
+                column = f"{name}_{number}"
+            self._taken.add(column)
+            known[sql] = column
+        return known[sql]
+
+    def steps(self) -> list[list[tuple[str, str]]]:
+        """(column, SQL) of each step."""
+        return [[(column, sql) for sql, column in layer.items()] for layer in self._columns]
+
+
+class _Names:
+    """Resolves the names of one declaration to columns, making those that are not there yet."""
+
+    def __init__(self, detector: Detector, columns: Columns, layers: Layers) -> None:
         self._detector = detector
-        self._columns = columns
-        self._depth = 0
-        self.peers: dict[str, str] = {}
-        self.used: dict[str, None] = {}
+        self.columns = columns
+        self._layers = layers
+        self._open: list[str] = []
+        self.used: dict[str, str] = {}
 
     def sql(self, text: str) -> str:
         """An expression as SQL over the last step."""
-        return expression.substitute(text, self.name)
+        return self._sql(text)[0]
 
-    def name(self, name: str) -> str:
-        """One name as SQL."""
+    def _sql(self, text: str) -> tuple[str, int]:
+        layers = [0]
+
+        def resolve(name: str) -> str:
+            sql, layer = self.name(name)
+            layers.append(layer)
+            return sql
+
+        return expression.substitute(text, resolve), max(layers)
+
+    def name(self, name: str) -> tuple[str, int]:
+        """A name's column and the layer that it is in."""
         detector = self._detector
-        self._depth += 1
-        if self._depth > DEPTH:
+        if name in detector.thresholds:
+            return f"{detector.thresholds[name]:g}", 0
+        if name in self._open:
             raise expression.ExpressionError(f"{detector.id}: {name} is defined by itself")
-        try:
-            if name in detector.thresholds:
-                return f"{detector.thresholds[name]:g}"
-            self.used[name] = None
-            if name in detector.measures:
-                return f"({self.sql(detector.measures[name])})"
-            if name in detector.rates:
-                return self._rate(name)
-            if name in detector.peers:
-                return self._peers(name)
-            if name in BUILT_IN:
-                return self._built_in(name)
-            return self._columns.need(detector, name)
-        finally:
-            self._depth -= 1
+        self._open.append(name)
+        made = self._made(name)
+        self._open.pop()
+        if made is None:
+            column, layer = self._feature(name)
+        else:
+            sql, below = made
+            column, layer = self._layers.add(name, sql, below + 1), below + 1
+        self.used[name] = column
+        return column, layer
 
-    def _rate(self, name: str) -> str:
-        rate = self._detector.rates[name]
-        ratio = f"SAFE_DIVIDE({self.sql(rate.of)}, {self.sql(rate.per)})"
-        if rate.needs is not None:
-            ratio = f"IF({self.sql(rate.needs)}, {ratio}, NULL)"
-        return ratio if rate.otherwise is None else f"IFNULL({ratio}, {rate.otherwise:g})"
+    def _made(self, name: str) -> tuple[str, int] | None:
+        detector = self._detector
+        if name in detector.measures:
+            return self._sql(detector.measures[name])
+        if name in detector.rates:
+            return self._rate(detector.rates[name])
+        if name in detector.peers:
+            return self._peers(detector.peers[name])
+        return None
 
-    def _peers(self, name: str) -> str:
-        peers = self._detector.peers[name]
-        column = f"peers_{self._detector.id}_{name}"
-        over = "entity_type" if peers.over == "entity_type" else "entity_type, page_template"
-        value = f"IF({self.sql(peers.among)}, {self.sql(peers.of)}, NULL)"
-        self.peers[column] = (
-            f"IF(COUNT({value}) OVER (PARTITION BY {over}) >= {peers.at_least},\n"
-            f"      PERCENTILE_CONT({value}, {peers.quantile:g}) OVER (PARTITION BY {over}), NULL)"
-        )
-        return column
-
-    def _built_in(self, name: str) -> str:
+    def _feature(self, name: str) -> tuple[str, int]:
         if name == "age_days":
-            return self._columns.age()
+            return self.columns.age(), 0
         if name == "history_days":
             first = self._detector.span("cur").last + 1
-            return self._columns.days(Span(first=first, last=first + HISTORY_DAYS - 1))
-        return name
+            return self.columns.days(Span(first=first, last=first + HISTORY_DAYS - 1)), 0
+        if name in BUILT_IN:
+            return name, 0
+        column = self.columns.need(self._detector, name)
+        if name.startswith("rest_"):
+            return self._layers.add(f"rest_{column}", f"GREATEST(site_{column} - {column}, 0)", 1), 1
+        return column, 0
+
+    def _rate(self, rate: Rate) -> tuple[str, int]:
+        of, per, needs = self._sql(rate.of), self._sql(rate.per), self._sql(rate.needs or "TRUE")
+        ratio = f"SAFE_DIVIDE({of[0]}, {per[0]})"
+        if rate.needs is not None:
+            ratio = f"IF({needs[0]}, {ratio}, NULL)"
+        sql = ratio if rate.otherwise is None else f"IFNULL({ratio}, {rate.otherwise:g})"
+        return sql, max(of[1], per[1], needs[1])
+
+    def _peers(self, peers: Peers) -> tuple[str, int]:
+        among, of = self._sql(peers.among), self._sql(peers.of)
+        over = "entity_type" if peers.over == "entity_type" else "entity_type, page_template"
+        value = f"IF({among[0]}, {of[0]}, NULL)"
+        sql = (
+            f"IF(COUNT({value}) OVER (PARTITION BY {over}) >= {peers.at_least}, "
+            f"PERCENTILE_CONT({value}, {peers.quantile:g}) OVER (PARTITION BY {over}), NULL)"
+        )
+        return sql, max(among[1], of[1])
 
 
 def _verdict(detector: Detector, names: _Names) -> Verdict:
@@ -185,14 +230,16 @@ def _verdict(detector: Detector, names: _Names) -> Verdict:
     if detector.same_side:
         values["same_side"] = _same_side(detector, names)
     # Everything that a formula names is shown, so that the finding can be computed again from its evidence.
-    values |= {name: names.name(name) for name in sorted(names.used)}
+    for name in (*detector.rates, *detector.measures, *detector.peers):
+        names.name(name)
+    values |= dict(sorted(names.used.items()))
     return Verdict(
         id=detector.id, guard=guard, effect=effect, numbers=_list(arguments | values), arguments=_list(arguments)
     )
 
 
 def _same_side(detector: Detector, names: _Names) -> str:
-    columns = names._columns
+    columns = names.columns
     side = expression.substitute(detector.same_side or "", lambda name: columns.side(detector, name))
     column = f"same_side_{detector.id}"
     columns.entity[column] = f"SAFE_DIVIDE(SUM(IF({side}, 1, 0)), COUNT(IF(({side}) IS NULL, NULL, 1)))"

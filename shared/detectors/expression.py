@@ -12,7 +12,8 @@ TOKEN = re.compile(
     r"|(?P<operator><=|>=|<>|!=|[-+*/=<>(),]))"
 )
 WORDS = frozenset(
-    ["AND", "OR", "NOT", "IS", "NULL", "IN", "BETWEEN", "LIKE", "TRUE", "FALSE", "IF", "COALESCE", "LEAST", "GREATEST", "ABS", "LN", "EXP", "SQRT", "POW"]
+    ("AND", "OR", "NOT", "IS", "NULL", "IN", "BETWEEN", "LIKE", "TRUE", "FALSE")
+    + ("IF", "COALESCE", "LEAST", "GREATEST", "ABS", "LN", "EXP", "SQRT", "POW")
 )
 FLOOR = re.compile(r"\b([a-z][a-z0-9_]*)\s*>=?\s*")
 

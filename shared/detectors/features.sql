@@ -120,19 +120,26 @@ valued AS (
         WHEN site_value_conversions > 0 AND site_value_revenue > 0
           THEN SAFE_DIVIDE(site_value_revenue, site_value_conversions)
       END AS value_per_conversion
-{% for name, sql in peers %}
+  FROM filled
+){% for layer in layers %}
+,
+layer_{{ loop.index }} AS (
+  SELECT
+    below.*
+{% for name, sql in layer %}
     , {{ sql }} AS {{ name }}
 {% endfor %}
-  FROM filled
-)
+  FROM {{ 'valued' if loop.first else 'layer_%d' % loop.index0 }} AS below
+){% endfor %}
+
 SELECT
-  valued.entity_type,
-  valued.entity_id,
-  valued.property_id,
+  judged.entity_type,
+  judged.entity_id,
+  judged.property_id,
   verdict.detector_id,
   verdict.numbers
-FROM valued
-CROSS JOIN UNNEST(CASE valued.entity_type
+FROM {{ 'layer_%d' % layers | length if layers else 'valued' }} AS judged
+CROSS JOIN UNNEST(CASE judged.entity_type
 {% for entity_type, verdicts in verdicts %}
   WHEN '{{ entity_type }}' THEN [
 {% for verdict in verdicts %}
@@ -147,4 +154,4 @@ CROSS JOIN UNNEST(CASE valued.entity_type
 {% endfor %}
 END) AS verdict
 WHERE verdict.numbers IS NOT NULL
-ORDER BY verdict.detector_id, valued.entity_id
+ORDER BY verdict.detector_id, judged.entity_id

@@ -101,8 +101,10 @@ def welch_t_log(
     v1 = _divide(np.maximum(squares1 - n1 * m1**2, 0), (n1 - 1) * n1)
     v2 = _divide(np.maximum(squares2 - n2 * m2**2, 0), (n2 - 1) * n2)
     se = np.sqrt(v1 + v2)
-    t = _divide(m1 - m2, se)
+    # Days that are all alike differ for certain where they differ at all.
+    t = np.where(se > 0, _divide(m1 - m2, se), np.where(m1 == m2, 0.0, np.sign(m1 - m2) * np.inf))
     degrees = _divide((v1 + v2) ** 2, _divide(v1**2, n1 - 1) + _divide(v2**2, n2 - 1))
+    degrees = np.where(np.isnan(degrees), n1 + n2 - 2, degrees)
     # The value falls by the share 1 - exp(difference of logs): the interval's ends relative to that.
     share = -np.expm1(m1 - m2)
     margin = special.stdtrit(np.maximum(degrees, 1.0), 0.95) * se
