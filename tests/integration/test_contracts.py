@@ -1,0 +1,334 @@
+"""One suite per port, run against the fake and against the real adapter on the real emulator: it keeps fakes honest."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from infra.local.cloud import LocalCloud
+from shared.caches.messages import CacheInvalidationRequested
+from shared.errors import Rejected, Unavailable
+from shared.schema.ports import Cache, Documents, Objects, Publisher, Values
+from tests.fakes import FakeCache, FakeDocuments, FakeObjects, FakePublisher
+
+WAIT_SECONDS = 20
+BOTH = pytest.mark.parametrize("kind", ["fake", "real"])
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """The stores alone: a local cloud without functions."""
+    nothing = tmp_path_factory.mktemp("functions")
+    state = tmp_path_factory.mktemp("cloud")
+    with pytest.MonkeyPatch.context() as environment, LocalCloud(state, nothing) as cloud:
+        for name, value in cloud.env.items():
+            environment.setenv(name, value)
+        yield cloud
+
+
+@pytest.fixture
+def folder() -> str:
+    """A collection of its own for each test."""
+    return f"things_{uuid.uuid4().hex}"
+
+
+# --- Documents -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "real"])
+def documents(request: pytest.FixtureRequest) -> Any:
+    if request.param == "fake":
+        return FakeDocuments()
+    from shared.adapters.firestore import FirestoreDocuments
+
+    cloud = request.getfixturevalue("cloud")
+    return FirestoreDocuments.connect(cloud.env["GOOGLE_CLOUD_PROJECT"], "(default)")
+
+
+def test_what_was_put_is_read_back_whole(documents: Documents, folder: str):
+    at = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    values = {"text": "ä", "whole": 2**53 + 1, "half": 0.5, "none": None, "at": at, "list": [1, {"a": b"x"}], "map": {}}
+    documents.put(f"{folder}/a", values)
+    assert documents.get(f"{folder}/a") == values
+
+
+def test_put_replaces_the_whole_document(documents: Documents, folder: str):
+    documents.put(f"{folder}/a", {"x": 1, "y": 1})
+    documents.put(f"{folder}/a", {"x": 2})
+    assert documents.get(f"{folder}/a") == {"x": 2}
+
+
+def test_what_is_not_there_is_none_and_may_be_deleted(documents: Documents, folder: str):
+    assert documents.get(f"{folder}/a") is None
+    documents.delete(f"{folder}/a")
+
+
+def test_create_leaves_what_exists(documents: Documents, folder: str):
+    assert documents.create(f"{folder}/a", {"x": 1})
+    assert not documents.create(f"{folder}/a", {"x": 2})
+    assert documents.get(f"{folder}/a") == {"x": 1}
+
+
+def test_many_are_put(documents: Documents, folder: str):
+    assert documents.put_many((f"{folder}/{number}", {"x": number}) for number in range(250)) == 250
+    assert sum(1 for _ in documents.find(folder)) == 250
+
+
+def test_transaction_returns_what_it_wrote_or_leaves_it(documents: Documents, folder: str):
+    path = f"{folder}/a"
+    assert documents.transact(path, lambda found: {"seen": found}) == {"seen": None}
+    assert documents.transact(path, lambda found: None) is None
+    assert documents.get(path) == {"seen": None}
+
+
+def test_error_inside_a_transaction_writes_nothing_and_is_raised_as_it_is(documents: Documents, folder: str):
+    def refuse(found: Values | None) -> Values | None:
+        raise Rejected("no")
+
+    with pytest.raises(Rejected, match="no"):
+        documents.transact(f"{folder}/a", refuse)
+    assert documents.get(f"{folder}/a") is None
+
+
+def test_concurrent_transactions_all_count(documents: Documents, folder: str):
+    path = f"{folder}/a"
+    documents.put(path, {"n": 0})
+
+    def count(_: int) -> None:
+        while True:
+            try:
+                documents.transact(path, lambda found: {"n": (found or {"n": 0})["n"] + 1})
+            except Unavailable:
+                continue
+            return
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(count, range(4)))
+    assert documents.get(path) == {"n": 4}
+
+
+def test_write_of_somebody_else_during_a_transaction_is_seen_by_it(documents: Documents, folder: str):
+    path = f"{folder}/a"
+    documents.put(path, {"mine": 0, "theirs": 0})
+    reads = []
+
+    def change(found: Values | None) -> Values | None:
+        assert found is not None
+        reads.append(found["theirs"])
+        if len(reads) == 1:
+            other = threading.Thread(target=documents.transact, args=(path, lambda now: {**(now or {}), "theirs": 1}))
+            other.start()
+            other.join(0.5)
+        return {**found, "mine": 1}
+
+    documents.transact(path, change)
+    # Either order is right; one of the two writes lost is not.
+    for _ in range(100):
+        if documents.get(path) == {"mine": 1, "theirs": 1}:
+            break
+        threading.Event().wait(0.1)
+    assert documents.get(path) == {"mine": 1, "theirs": 1}
+
+
+def test_find_filters_orders_and_limits(documents: Documents, folder: str):
+    for name, n in (("a", 1), ("b", 3), ("c", 2)):
+        documents.put(f"{folder}/{name}", {"n": n, "even": n % 2 == 0})
+    documents.put(f"{folder}/d", {"other": 1})
+    documents.put(f"{folder}/a/{folder}/nested", {"n": 9})
+
+    def names(**options: Any) -> list[str]:
+        return [path.rpartition("/")[2] for path, _ in documents.find(folder, **options)]
+
+    assert names() == ["a", "b", "c", "d"]
+    assert names(order_by="-n") == ["b", "c", "a"]
+    assert names(order_by="n", limit=2) == ["a", "c"]
+    assert names(where=[("n", ">=", 2)]) in (["b", "c"], ["c", "b"])
+    assert names(where=[("even", "==", True)]) == ["c"]
+    assert sorted(names(where=[("n", "in", [1, 3])])) == ["a", "b"]
+    assert [path for path, _ in documents.find(folder, where=[("n", "==", 1)])] == [f"{folder}/a"]
+
+
+def test_listener_hears_what_is_and_what_changes_until_it_is_stopped(documents: Any, folder: str):
+    heard: list[tuple[str, str, Values]] = []
+    some = threading.Condition()
+
+    def hear(change: str, document_id: str, values: Values) -> None:
+        with some:
+            heard.append((change, document_id, values))
+            some.notify_all()
+
+    def await_last(expected: tuple[str, str, Values]) -> None:
+        with some:
+            assert some.wait_for(lambda: expected in heard, WAIT_SECONDS), heard
+
+    documents.put(f"{folder}/a", {"x": 1})
+    stop = documents.listen(folder, hear)
+    await_last(("ADDED", "a", {"x": 1}))
+    documents.put(f"{folder}/a", {"x": 2})
+    await_last(("MODIFIED", "a", {"x": 2}))
+    documents.put(f"{folder}/b", {"x": 1})
+    await_last(("ADDED", "b", {"x": 1}))
+    documents.delete(f"{folder}/a")
+    with some:
+        assert some.wait_for(lambda: any(change == "REMOVED" for change, _, _ in heard), WAIT_SECONDS)
+    stop()
+
+
+# --- Publisher -------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_published_message_arrives_with_its_trace(kind: str, request: pytest.FixtureRequest):
+    message = CacheInvalidationRequested(tenant_id="demo", scope="aso_opportunities:demo")
+    if kind == "fake":
+        publisher: Publisher = FakePublisher()
+        assert publisher.publish(message)
+        assert publisher.messages == [message]  # type: ignore[attr-defined]
+        return
+    from google.cloud import pubsub_v1
+
+    from shared.adapters.pubsub import PubSubPublisher
+
+    project = request.getfixturevalue("cloud").env["GOOGLE_CLOUD_PROJECT"]
+    with pubsub_v1.SubscriberClient() as subscriber:
+        topic, subscription = f"projects/{project}/topics/{message.topic}", f"projects/{project}/subscriptions/contract"
+        pubsub_v1.PublisherClient().create_topic(name=topic)
+        subscriber.create_subscription(name=subscription, topic=topic)
+        assert PubSubPublisher(project).publish(message)
+        [received] = subscriber.pull(subscription=subscription, max_messages=1, timeout=WAIT_SECONDS).received_messages
+    assert CacheInvalidationRequested.model_validate_json(received.message.data) == message
+    assert {"traceparent", "correlation_id"} <= received.message.attributes.keys()
+
+
+@BOTH
+def test_publisher_that_cannot_publish_says_unavailable(kind: str, request: pytest.FixtureRequest):
+    message = CacheInvalidationRequested(tenant_id="demo", scope="x")
+    if kind == "fake":
+        publisher: Publisher = FakePublisher()
+        publisher.down = True  # type: ignore[attr-defined]
+    else:
+        from shared.adapters.pubsub import PubSubPublisher
+
+        request.getfixturevalue("cloud")
+        publisher = PubSubPublisher("no-such-project")
+    with pytest.raises(Unavailable):
+        publisher.publish(message)
+
+
+# --- Objects ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "real"])
+def objects(request: pytest.FixtureRequest) -> Any:
+    if request.param == "fake":
+        return FakeObjects()
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    from shared.adapters.storage import StorageObjects
+
+    cloud = request.getfixturevalue("cloud")
+    client = storage.Client(project=cloud.env["GOOGLE_CLOUD_PROJECT"], credentials=AnonymousCredentials())
+    return StorageObjects(client.create_bucket(f"contract-{uuid.uuid4().hex}"))
+
+
+def test_object_is_put_once(objects: Objects):
+    assert objects.put_if_absent("a/b.json", b'{"x": 1}')
+    assert not objects.put_if_absent("a/b.json", b'{"x": 2}')
+    assert objects.get("a/b.json") == b'{"x": 1}'
+
+
+def test_object_that_is_not_there_is_none(objects: Objects):
+    assert objects.get("nothing") is None
+
+
+def test_bytes_survive(objects: Objects):
+    objects.put_if_absent("bytes", bytes(range(256)), "application/octet-stream")
+    assert objects.get("bytes") == bytes(range(256))
+
+
+# --- Cache -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fake", "real"])
+def cache(request: pytest.FixtureRequest) -> Any:
+    if request.param == "fake":
+        return FakeCache()
+    from shared.adapters.redis import RedisCache
+
+    return RedisCache.connect(request.getfixturevalue("cloud").env["REDIS_URL"])
+
+
+@pytest.fixture
+def scope() -> str:
+    return f"scope_{uuid.uuid4().hex}"
+
+
+def test_value_is_loaded_once(cache: Cache, scope: str):
+    loads = []
+
+    def load() -> Any:
+        loads.append(1)
+        return {"n": [1, "two", None]}
+
+    assert cache.load(f"{scope}:a", scope, 60, load) == {"n": [1, "two", None]}
+    assert cache.load(f"{scope}:a", scope, 60, load) == {"n": [1, "two", None]}
+    assert cache.get(f"{scope}:a", scope) == {"n": [1, "two", None]}
+    assert len(loads) == 1
+
+
+def test_forgotten_scope_holds_nothing(cache: Cache, scope: str):
+    cache.load(f"{scope}:a", scope, 60, lambda: 1)
+    cache.load(f"{scope}2:a", f"{scope}2", 60, lambda: 1)
+    assert cache.forget([scope]) == 1
+    assert cache.forget([scope]) == 0
+    assert cache.forget([]) == 0
+    assert cache.get(f"{scope}:a", scope) is None
+    assert cache.get(f"{scope}2:a", f"{scope}2") == 1
+
+
+def test_value_that_was_loaded_before_the_scope_was_forgotten_is_never_believed(cache: Cache, scope: str):
+    def slow() -> str:
+        cache.forget([scope])
+        return "old"
+
+    assert cache.load(f"{scope}:a", scope, 60, slow) == "old"
+    assert cache.load(f"{scope}:a", scope, 60, lambda: "new") == "new"
+
+
+def test_sweep_removes_what_matches(cache: Cache, scope: str):
+    for name in ("list:1", "list:2", "one"):
+        cache.load(f"{scope}:{name}", scope, 60, lambda: 1)
+    assert cache.sweep(f"{scope}:list:*") == 2
+    assert cache.get(f"{scope}:list:1", scope) is None
+    assert cache.get(f"{scope}:one", scope) == 1
+
+
+def test_loader_that_fails_leaves_nothing_behind(cache: Cache, scope: str):
+    def fail() -> Any:
+        raise Rejected("no")
+
+    with pytest.raises(Rejected):
+        cache.load(f"{scope}:a", scope, 60, fail)
+    assert cache.load(f"{scope}:a", scope, 60, lambda: 1) == 1
+
+
+@BOTH
+def test_cache_that_is_down_loads_and_refuses_to_forget(kind: str, scope: str):
+    if kind == "fake":
+        cache: Cache = FakeCache()
+        cache.down = True  # type: ignore[attr-defined]
+    else:
+        from shared.adapters.redis import RedisCache
+
+        # A port that nothing listens on.
+        cache = RedisCache.connect("redis://127.0.0.1:9/0")
+    assert cache.load(f"{scope}:a", scope, 60, lambda: 1) == 1
+    with pytest.raises(Unavailable):
+        cache.forget([scope])
+    with pytest.raises(Unavailable):
+        cache.sweep(f"{scope}:*")
