@@ -52,7 +52,7 @@ class Merger:
     def merge(
         self, record: type[Record], names: Mapping[str, str], *, force: bool = False, compacting: bool = False
     ) -> Merged:
-        """Merge one table where that is due and its tail holds something; then compact its closed hours.
+        """Merge one table where that is due (or forced, or compacting is wanted); then compact its closed hours.
 
         A repeat, or a crash anywhere, is harmless: the state is written last, so the next run reads the same tail.
         Raises Unavailable where `force` finds another worker busy.
@@ -66,14 +66,14 @@ class Merger:
                 if force:
                     raise Unavailable("another worker merges the table", table=name)
                 return Merged(name, "busy")
-            return self._merge(record, dataset, name, compacting)
+            return self._merge(record, dataset, name)
 
     def _due(self, record: type[Record], name: str) -> bool:
         last = self._state(name)
         every = timedelta(seconds=record.table.merge_every_seconds if record.table else 0)
         return last is None or self._now() - last.started_at >= every
 
-    def _merge(self, record: type[Record], dataset: str, name: str, compacting: bool) -> Merged:
+    def _merge(self, record: type[Record], dataset: str, name: str) -> Merged:
         last = self._state(name)
         tail_from = last.tail_from if last else BEGINNING
         started_at = self._now()
@@ -101,18 +101,17 @@ class Merger:
                 tail_from=tail_from,
                 **bounds,
             )
-            self._warehouse.ensure_view(name, exact_view(record, dataset, covered))
+        # Where the tail was empty too: provisioning again has made the view read the whole log.
+        self._warehouse.ensure_view(name, exact_view(record, dataset, covered))
+        compacted_until = last.compacted_until if last else None
+        compacted_until, compacted_rows = compact(self._warehouse, record, names["log"], compacted_until, covered)
         state = Merge(
             view=name,
-            tail_from=covered if tail["row_count"] else tail_from,
+            tail_from=covered,
             started_at=started_at,
             finished_at=self._now(),
-            compacted_until=last.compacted_until if last else None,
+            compacted_until=compacted_until,
         )
-        compacted_rows = 0
-        if compacting or tail["row_count"]:
-            until, compacted_rows = compact(self._warehouse, record, names["log"], state.compacted_until, covered)
-            state = state.model_copy(update={"compacted_until": until})
         self._documents.put(f"merges/{name}", state.model_dump())
         status = "merged" if tail["row_count"] else "empty"
         return Merged(name, status, tail["row_count"], merged_rows, pruned, compacted_rows)

@@ -10,7 +10,7 @@ from shared.schema.names import TenantId
 class MergeRequested(Message):
     """Merge the current tables of one tenant, or of all (an operator who names none).
 
-    force: also where the merge is not due. compact: also remove repeats from closed hours where nothing was merged.
+    force: where the merge is not due too; a busy table is an error. compact: the same, for the sake of closed hours.
     """
 
     topic: ClassVar[str] = "merge-requested"

@@ -180,6 +180,29 @@ def test_a_merge_is_confined_to_its_partitions_unless_a_document_moved(lab):
     assert lab.rows(columns="CAST(day AS STRING) AS day, title") == [("2026-03-01", "One")]
 
 
+def test_a_document_that_moves_while_its_table_is_merged_is_not_doubled(lab):
+    lab.stream(("a", note(), None, 10), ("moved", note(day="2026-03-01"), None, 10))
+    lab.merge()
+    lab.documents.documents[f"merges/{lab.dataset}.notes"]["tail_from"] = datetime.now(UTC)
+    lab.now = datetime.now(UTC)
+    lab.stream(("a", note(amount=3.0), note(), 20, 10))
+    execute = lab.warehouse.execute
+
+    def interrupted(sql, **parameters):
+        if sql.startswith("MERGE"):
+            lab.warehouse.execute = execute
+            lab.stream(("moved", note(), note(day="2026-03-01"), 20, 10))
+        return execute(sql, **parameters)
+
+    lab.warehouse.execute = interrupted
+    assert lab.merge().pruned
+    expected = [("One", 2.0), ("One", 3.0)]
+    assert lab.rows() == lab.rows("notes_base") == expected
+    assert not lab.merge().pruned
+    assert lab.rows() == lab.rows("notes_base") == expected
+    assert lab.rows(columns="DISTINCT CAST(day AS STRING) AS day, title") == [("2026-01-05", "One")]
+
+
 def test_a_merge_is_not_confined_where_the_partition_may_change(lab):
     provision(lab.warehouse, Plain, lab.names)
     lab.stream(("a", note(), None, 10, 0, "plain"))
@@ -242,6 +265,8 @@ def test_a_repeat_in_a_later_hour_is_removed_as_well(lab):
 def test_provisioning_again_adds_what_is_missing_and_keeps_the_rest(lab):
     lab.stream(("a", note(), None, 10))
     provision(lab.warehouse, Note, lab.names)
+    assert lab.rows() == [("One", 2.0)]
+    lab.merge()
     assert lab.rows() == [("One", 2.0)]
 
 

@@ -3,6 +3,13 @@ USING (
   SELECT {{ columns | join(", ") }}
   FROM `{{ log }}`
   WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
+{% if pruned_by %}
+    -- Rows that came since the bounds were taken wait for the next merge where the pruned one could not find their base.
+    AND {{ pruned_by }} BETWEEN @first_partition AND @last_partition
+    AND document_name NOT IN (
+      SELECT document_name FROM `{{ base }}` WHERE NOT ({{ pruned_by }} BETWEEN @first_partition AND @last_partition)
+    )
+{% endif %}
   QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, deleted DESC, appended_at) = 1
 ) AS tail
 ON base.document_name = tail.document_name
