@@ -20,7 +20,7 @@ def explain(detector_id: str, table: str) -> dict[str, Any]:
         "days_before_as_of": {name: detector.span(name).model_dump() for name in detector.windows},
         "test_reference": TESTS[detector.test.name].reference,
         "statements": {"coverage": plan.coverage(table), "features": plan.features(table)},
-        "parameters": ["as_of", "calendar", "site_type", "value_per_conversion", *plan.dates_named()],
+        "parameters": ["as_of", "spans", "calendar", *plan.date_names()],
     }
 
 

@@ -1,15 +1,23 @@
-{# One scan of the partitions that the windows need; a row for each entity and detector whose guard it passes. #}
-WITH calendar AS (
+{# One scan of the partitions that the windows need. Adding a detector or a window adds no text: only a metric does. #}
+WITH spans AS (
   SELECT
     JSON_VALUE(entry, '$.entity_type') AS entity_type,
+    JSON_VALUE(entry, '$.span') AS span,
+    CAST(JSON_VALUE(entry, '$.by_date') AS INT64) AS by_date,
+    ago
+  FROM UNNEST(JSON_EXTRACT_ARRAY(@spans)) AS entry
+  CROSS JOIN UNNEST(GENERATE_ARRAY(
+    CAST(JSON_VALUE(entry, '$.first') AS INT64), CAST(JSON_VALUE(entry, '$.last') AS INT64)
+  )) AS ago
+),
+calendar AS (
+  SELECT
+    JSON_VALUE(entry, '$.entity_type') AS entity_type,
+    JSON_VALUE(entry, '$.span') AS span,
     CAST(JSON_VALUE(entry, '$.weekday') AS INT64) AS weekday,
-    CAST(JSON_VALUE(entry, '$.own_site') AS INT64) AS own_site
-{% for name in calendar_counts %}
-    , CAST(JSON_VALUE(entry, '$.{{ name }}') AS INT64) AS {{ name }}
-{% endfor %}
-{% for name in calendar_weights %}
-    , CAST(JSON_VALUE(entry, '$.{{ name }}') AS FLOAT64) AS {{ name }}
-{% endfor %}
+    CAST(JSON_VALUE(entry, '$.by_weekday') AS INT64) AS by_weekday,
+    CAST(JSON_VALUE(entry, '$.days') AS FLOAT64) AS covered,
+    CAST(JSON_VALUE(entry, '$.weight') AS FLOAT64) AS weight
   FROM UNNEST(JSON_EXTRACT_ARRAY(@calendar)) AS entry
 ),
 days AS (
@@ -17,19 +25,13 @@ days AS (
     metrics.entity_type,
     metrics.entity_id,
     EXTRACT(DAYOFWEEK FROM metrics.date) AS weekday,
-    DATE_DIFF(@as_of, metrics.date, DAY) AS ago
-{% if templates %}
-    , IF(metrics.entity_type = 'page', COALESCE(
-        JSON_VALUE(metrics.attributes, '$.page_template'),
-        CONCAT('/', IFNULL(REGEXP_EXTRACT(metrics.entity_id, r'^/+([^/?#]+)'), ''))
-      ), NULL) AS page_template
-{% endif %}
-    , CASE metrics.entity_type
-        WHEN 'channel' THEN metrics.entity_id
-        WHEN 'source_medium' THEN JSON_VALUE(metrics.attributes, '$.channel')
-      END AS channel
-{% for name, sql in metrics %}
-    , {{ sql }} AS {{ name }}
+    DATE_DIFF(@as_of, metrics.date, DAY) AS ago,
+    CASE metrics.entity_type
+      WHEN 'page' THEN JSON_VALUE(metrics.attributes, '$.page_template')
+      WHEN 'source_medium' THEN JSON_VALUE(metrics.attributes, '$.channel')
+    END AS kin
+{% for name, sql, kinds in metrics %}
+    , CAST({{ sql }} AS FLOAT64) AS {{ name }}
 {% endfor %}
   FROM `{{ table }}` AS metrics
   WHERE (
@@ -41,117 +43,74 @@ days AS (
 ),
 weekdays AS (
   SELECT
-    entity_type,
-    entity_id,
-    weekday,
-    MAX(channel) AS channel
-{% if templates %}
-    , MAX(page_template) AS page_template
+    days.entity_type,
+    days.entity_id,
+    spans.span,
+    days.weekday,
+    MAX(days.kin) AS kin,
+    COUNT(*) AS seen,
+    MAX(days.ago) AS oldest,
+    SUM(IF(conversions IS NULL, NULL, revenue)) AS value_revenue,
+    SUM(IF(revenue IS NULL, NULL, conversions)) AS value_conversions,
+    STRING_AGG(IF(spans.by_date = 1 AND {{ dates_of ~ ' > 0' if dates_of else 'FALSE' }}, CAST(days.ago AS STRING), NULL), ',') AS dates
+{% for name, sql, kinds in metrics %}
+    , SUM({{ name }}) AS {{ name }}
+    , COUNT({{ name }}) AS days_{{ name }}
+{% if 'spread' in kinds %}
+    , SUM({{ name }} * {{ name }}) AS squares_{{ name }}
 {% endif %}
-{% for name, sql in weekday %}
-    , {{ sql }} AS {{ name }}
+{% if 'log' in kinds %}
+    , SUM(LN(GREATEST({{ name }}, 0) + 1)) AS log_{{ name }}
+    , SUM(POW(LN(GREATEST({{ name }}, 0) + 1), 2)) AS log2_{{ name }}
+{% endif %}
+{% if 'above' in kinds %}
+    , SUM(IF({{ name }} > 0, 1, 0)) AS above_{{ name }}
+{% endif %}
 {% endfor %}
   FROM days
-  GROUP BY entity_type, entity_id, weekday
+  JOIN spans ON spans.entity_type = days.entity_type AND spans.ago = days.ago
+  GROUP BY days.entity_type, days.entity_id, spans.span, days.weekday
 ),
-entities AS (
+windows AS (
   SELECT
     weekdays.entity_type,
     weekdays.entity_id,
-    MAX(calendar.own_site) AS own_site,
-    MAX(weekdays.channel) AS channel
-{% if templates %}
-    , MAX(weekdays.page_template) AS page_template
+    weekdays.span,
+    MAX(weekdays.kin) AS kin,
+    TO_JSON_STRING([
+      CAST(SUM(seen) AS FLOAT64), CAST(MAX(oldest) AS FLOAT64), SUM(value_revenue), SUM(value_conversions)
+{% for name, sql, kinds in metrics %}
+{% for kind in kinds %}
+{% if kind == 'sum' %}
+      , SUM({{ name }})
+{% elif kind == 'expected' %}
+      , SUM(IFNULL({{ name }}, 0) * weight)
+{% elif kind == 'spread' %}
+      , SUM(SAFE_DIVIDE(covered * squares_{{ name }} - {{ name }} * {{ name }}, {{ name }}))
+{% else %}
+      , CAST(SUM({{ kind }}_{{ name }}) AS FLOAT64)
 {% endif %}
-{% for name, sql in entity %}
-    , {{ sql }} AS {{ name }}
 {% endfor %}
-  FROM weekdays
-  JOIN calendar ON calendar.entity_type = weekdays.entity_type AND calendar.weekday = weekdays.weekday
-  GROUP BY weekdays.entity_type, weekdays.entity_id
-),
-compared AS (
-  SELECT
-    entities.*
-    , ROW_NUMBER() OVER (PARTITION BY entity_type ORDER BY entity_id) AS turn
-    , MAX(IF(entity_type = 'property', entity_id, NULL)) OVER () AS property_id
-    , SUM(IF(entity_type = 'channel', raw_value_revenue, NULL)) OVER (PARTITION BY channel) AS channel_value_revenue
-    , SUM(IF(entity_type = 'channel', raw_value_conversions, NULL)) OVER (PARTITION BY channel) AS channel_value_conversions
-{% for name, sql in compared %}
-    , {{ sql }} AS {{ name }}
 {% endfor %}
-  FROM entities
-),
-filled AS (
-  SELECT
-    entity_type,
-    entity_id,
-    turn,
-    property_id,
-    IF(channel IS NULL, NULL, channel_value_revenue) AS channel_value_revenue,
-    IF(channel IS NULL, NULL, channel_value_conversions) AS channel_value_conversions
-{% if templates %}
-    , page_template
-{% endif %}
-{% for name in kept %}
-    , {{ name }}
-{% endfor %}
-{% for name, sql in filled %}
-    , {{ sql }} AS {{ name }}
-{% endfor %}
-  FROM compared
-),
-valued AS (
-  SELECT
-    filled.*
-    , SAFE_DIVIDE(site_value_revenue * 30, days_0_89) AS site_monthly_revenue
-    , CASE
-        WHEN @value_per_conversion > 0 THEN 'tenant'
-        WHEN value_conversions >= {{ least_conversions }} AND value_revenue > 0 THEN 'entity'
-        WHEN channel_value_conversions >= {{ least_conversions }} AND channel_value_revenue > 0 THEN 'channel'
-        WHEN site_value_conversions > 0 AND site_value_revenue > 0 THEN 'site'
-      END AS value_source
-    , CASE
-        WHEN @value_per_conversion > 0 THEN @value_per_conversion
-        WHEN value_conversions >= {{ least_conversions }} AND value_revenue > 0
-          THEN SAFE_DIVIDE(value_revenue, value_conversions)
-        WHEN channel_value_conversions >= {{ least_conversions }} AND channel_value_revenue > 0
-          THEN SAFE_DIVIDE(channel_value_revenue, channel_value_conversions)
-        WHEN site_value_conversions > 0 AND site_value_revenue > 0
-          THEN SAFE_DIVIDE(site_value_revenue, site_value_conversions)
-      END AS value_per_conversion
-  FROM filled
-){% for layer in layers %}
-,
-layer_{{ loop.index }} AS (
-  SELECT
-    below.*
-{% for name, sql in layer %}
-    , {{ sql }} AS {{ name }}
-{% endfor %}
-  FROM {{ 'valued' if loop.first else 'layer_%d' % loop.index0 }} AS below
-){% endfor %}
+    ]) AS numbers,
+    STRING_AGG(IF(by_weekday = 1, TO_JSON_STRING([
+      CAST(weekdays.weekday AS FLOAT64){% for name, sql, kinds in metrics %}, {{ name }}{% endfor %}
 
+    ]), NULL), ',') AS by_weekday,
+    STRING_AGG(dates, ',') AS dates
+  FROM weekdays
+  JOIN calendar
+    ON calendar.entity_type = weekdays.entity_type
+    AND calendar.span = weekdays.span
+    AND calendar.weekday = weekdays.weekday
+  GROUP BY weekdays.entity_type, weekdays.entity_id, weekdays.span
+)
 SELECT
-  judged.entity_type,
-  judged.entity_id,
-  judged.property_id,
-  verdict.detector_id,
-  verdict.numbers
-FROM {{ 'layer_%d' % layers | length if layers else 'valued' }} AS judged
-CROSS JOIN UNNEST(CASE judged.entity_type
-{% for entity_type, verdicts in verdicts %}
-  WHEN '{{ entity_type }}' THEN [
-{% for verdict in verdicts %}
-    STRUCT('{{ verdict.id }}' AS detector_id, IF({{ verdict.guard }},
-      IF({{ verdict.effect }}, TO_JSON_STRING(STRUCT(
-        {{ verdict.numbers }}
-      )), TO_JSON_STRING(STRUCT(
-        {{ verdict.arguments }}
-      ))), NULL) AS numbers){{ ',' if not loop.last }}
-{% endfor %}
-  ]
-{% endfor %}
-END) AS verdict
-WHERE verdict.numbers IS NOT NULL
-ORDER BY verdict.detector_id, judged.entity_id
+  entity_type,
+  entity_id,
+  MAX(kin) AS kin,
+  CONCAT('[', STRING_AGG(
+    CONCAT('["', span, '",', numbers, ',[', IFNULL(by_weekday, ''), '],[', IFNULL(dates, ''), ']]'), ','
+  ), ']') AS numbers
+FROM windows
+GROUP BY entity_type, entity_id

@@ -1,6 +1,5 @@
 """From the numbers of a scan to findings: test, false discovery rate, effect, confidence, value, severity."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from shared.detectors import expression
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector, Factors
+from shared.detectors.features import Names, Table
 from shared.detectors.records import Finding
 from shared.detectors.significance import TESTS, Floats, Outcome, false_discovery
 from shared.opportunities.records import EstimatedValue, Severity
@@ -42,31 +43,32 @@ class Judged:
     findings: list[Finding] = field(default_factory=list)
 
 
-def judge(run: Run, detector: Detector, rows: Sequence[Mapping[str, Any]]) -> Judged:
-    """Judge the entities that passed the detector's guard; rows as features.sql gives them, of this detector only.
+def judge(run: Run, detector: Detector, table: Table) -> Judged:
+    """Judge the entities that pass the detector's guard.
 
     The false discovery rate is held over all of them, not only over those with the effect: choosing by the effect
     first would choose small p-values, and the rate would no longer be what it says.
     """
-    ordered = sorted(rows, key=lambda row: str(row["entity_id"]))
-    numbers = [orjson.loads(row["numbers"]) for row in ordered]
-    if not numbers:
+    names = Names(detector, table)
+    guarded = expression.true(names.of(detector.guard)) & expression.true(names.of(detector.only or "TRUE"))
+    # A verdict on the whole reads sums over all entities, which are the same on each of them: the first one speaks.
+    tested = np.flatnonzero(guarded)[: 1 if detector.reads else None]
+    if not tested.size:
         return Judged(tested=0)
-    outcome = _tested(detector, numbers)
+    outcome = _tested(detector, names, tested)
     q = false_discovery(outcome.p) if outcome.p.size else outcome.p
-    findings = []
-    for index, (row, values) in enumerate(zip(ordered, numbers, strict=True)):
-        # Only an entity with the effect brings more than the arguments of its test.
-        if "confidence_n" in values and _significant(detector, outcome.p, q, index):
-            findings.append(_finding(run, detector, row, values, _Facts(outcome, q, index, len(numbers))))
-    return Judged(tested=len(numbers), findings=findings)
+    effect = expression.true(names.of(detector.effect))
+    findings = [
+        _finding(run, names, int(index), _Facts(outcome, q, place, tested.size))
+        for place, index in enumerate(tested)
+        if effect[index] and _significant(detector, outcome.p, q, place)
+    ]
+    return Judged(tested=int(tested.size), findings=findings)
 
 
-def _tested(detector: Detector, numbers: list[Numbers]) -> Outcome:
+def _tested(detector: Detector, names: Names, tested: Any) -> Outcome:
     kind = TESTS[detector.test.name]
-    arguments = {
-        name: np.array([values.get(f"test_{name}") for values in numbers], dtype=np.float64) for name in kind.args
-    }
+    arguments = {name: np.asarray(names.of(detector.test.args[name]), dtype=np.float64)[tested] for name in kind.args}
     with np.errstate(all="ignore"):
         return kind.run(detector.test.side, **arguments)
 
@@ -113,14 +115,43 @@ class _Facts:
         return shown
 
 
-def _finding(run: Run, detector: Detector, row: Mapping[str, Any], values: Numbers, facts: _Facts) -> Finding:
+def _numbers(names: Names, index: int) -> Numbers:
+    """Every number that the declaration's formulas use, of one entity; private ones by their field."""
+    detector = names.detector
+    formulas = {f"test_{name}": text for name, text in detector.test.args.items()}
+    formulas |= {"confidence_n": detector.confidence.n, "confidence_min_volume": detector.confidence.min_volume}
+    if detector.value.formula:
+        formulas["value_mid"] = detector.value.formula
+    if detector.severity.share:
+        formulas["severity_share"] = detector.severity.share
+    values = {field: _number(names.of(text)[index]) for field, text in formulas.items()}
+    values["same_side"] = names.same_side(index)
+    values["value_source"] = names.table.money(detector.rows_of)[1][index]
+    for name in ("site_monthly_revenue", *detector.rates, *detector.measures, *detector.peers):
+        names.name(name)
+    shown = {name: known for name, known in sorted(names.known.items()) if name not in detector.thresholds}
+    values |= {name: _number(known if np.ndim(known) == 0 else known[index]) for name, known in shown.items()}
+    present = names.present(index)
+    if present is not None:
+        values["present_days"] = present
+    return values
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str) or value is None:
+        return value
+    number = float(value)
+    return number if np.isfinite(number) else None
+
+
+def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:
+    detector, values = names.detector, _numbers(names, index)
     value = _value(run.tenant, detector, values, facts)
-    once = detector.reads is not None
     return Finding(
         run_id=run.run_id,
         detector_id=detector.id,
         entity_type=detector.entity_type,
-        entity_id=str(row["property_id"] or "site") if once else str(row["entity_id"]),
+        entity_id=names.table.property_id if detector.reads else str(names.entities.ids[index]),
         direction=detector.direction,
         tenant_id=run.tenant.tenant_id,
         as_of=run.coverage.as_of,
@@ -204,7 +235,7 @@ def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> N
         for name in detector.windows
     }
     found = _missing_days(coverage, detector, values)
-    private = ("test_", "confidence_", "severity_share", "value_mid", "value_source", "share_")
+    private = ("test_", "confidence_", "severity_share", "value_mid", "value_source", "present_days", "same_side")
     return {
         "windows": windows,
         "numbers": {name: number for name, number in values.items() if not name.startswith(private)},
@@ -237,16 +268,12 @@ def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> N
 
 def _missing_days(coverage: Coverage, detector: Detector, values: Numbers) -> Numbers:
     """`missing_days` of a detector that asks which days there are: those of its window, since the entity began."""
-    for name in detector.windows:
-        present = next((text for key, text in values.items() if key.startswith(f"{name}_dates_with_")), None)
-        if present is not None:
-            span, there = detector.span(name), {int(ago) for ago in str(present).split(",") if ago}
-            oldest = min(span.last, int(values.get("age_days") or span.last + 1) - 1)
-            days = [
-                coverage.as_of - timedelta(days=ago) for ago in range(oldest, span.first - 1, -1) if ago not in there
-            ]
-            return {"missing_days": [day.isoformat() for day in days]}
-    return {}
+    if "present_days" not in values:
+        return {}
+    span, there = detector.span("cur"), set(values["present_days"])
+    oldest = min(span.last, int(values.get("age_days") or span.last + 1) - 1)
+    days = [coverage.as_of - timedelta(days=ago) for ago in range(oldest, span.first - 1, -1) if ago not in there]
+    return {"missing_days": [day.isoformat() for day in days]}
 
 
 def _plain(values: Numbers) -> Numbers:

@@ -13,6 +13,7 @@ from shared.detectors.compiler import Plan, plan
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
 from shared.detectors.explanation import explain
+from shared.detectors.features import Table
 from shared.detectors.judgement import Judged, Run, judge
 from shared.detectors.messages import DetectorRunFinished, DetectorsAsked, DetectorsRequested
 from shared.detectors.muting import Mutes
@@ -100,9 +101,9 @@ class Detectors:
     def _judge_and_write(self, tenant: Tenant, run_id: str, as_of: date, tracker: Tracker) -> RunResult:
         compiled = self._compiled()
         tracker.step("scanning", done=0, total=len(compiled.detectors))
-        coverage, rows = self._scan(compiled, tenant, as_of)
-        run = Run(tenant=tenant, run_id=run_id, coverage=coverage, found_at=self._now())
-        mutes, judged = judge_all(run, compiled, rows)
+        table = self._scan(compiled, tenant, as_of)
+        run = Run(tenant=tenant, run_id=run_id, coverage=table.coverage, found_at=self._now())
+        mutes, judged = judge_all(run, table)
         findings = [finding for one in judged.values() for finding in one.findings]
         tracker.step("writing findings", done=len(judged), counts={"findings": len(findings)})
         self._replace(tenant.tenant_id, run_id, as_of, findings)
@@ -122,23 +123,18 @@ class Detectors:
         tracker.finish({"ran": len(judged), "muted": len(mutes.reasons), "findings": len(findings)})
         return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings)
 
-    def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> tuple[Coverage, Mapping[str, list[Any]]]:
-        table = f"aso_tenant_{tenant.tenant_id}.daily_entity_metrics"
+    def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> Table:
+        name = f"aso_tenant_{tenant.tenant_id}.daily_entity_metrics"
         dates = compiled.dates(as_of)
-        coverage = Coverage.of(as_of, self._warehouse.query(compiled.coverage(table), as_of=as_of, **dates))
-        rows: dict[str, list[Any]] = {detector.id: [] for detector in compiled.detectors}
-        if coverage.days:
-            answer = self._warehouse.query(
-                compiled.features(table),
-                as_of=as_of,
-                calendar=coverage.calendar(compiled),
-                site_type=coverage.site_type,
-                value_per_conversion=tenant.value_per_conversion or 0.0,
-                **dates,
-            )
-            for row in answer:
-                rows[row["detector_id"]].append(row)
-        return coverage, rows
+        coverage = Coverage.of(as_of, compiled, self._warehouse.query(compiled.coverage(name), as_of=as_of, **dates))
+        rows = self._warehouse.query(
+            compiled.features(name),
+            as_of=as_of,
+            spans=coverage.spans(compiled),
+            calendar=coverage.calendar(compiled),
+            **dates,
+        )
+        return Table(compiled, coverage, rows, tenant.value_per_conversion)
 
     def _replace(self, tenant_id: str, run_id: str, as_of: date, findings: list[Finding]) -> None:
         sql = render(
@@ -170,14 +166,14 @@ class Detectors:
         record_counts(self._warehouse, run.tenant.tenant_id, counts)
 
 
-def judge_all(run: Run, compiled: Plan, rows: Mapping[str, list[Any]]) -> tuple[Mutes, dict[str, Judged]]:
+def judge_all(run: Run, table: Table) -> tuple[Mutes, dict[str, Judged]]:
     """Judge every detector that may: those of data quality first, as they decide which of the others are heard."""
     mutes = Mutes(run.coverage, run.tenant)
     judged: dict[str, Judged] = {}
-    for detector in sorted(compiled.detectors, key=_last_unless_quality):
+    for detector in sorted(table.plan.detectors, key=_last_unless_quality):
         if mutes.silences(detector):
             continue
-        judged[detector.id] = mutes.heard(detector, judge(run, detector, rows[detector.id]))
+        judged[detector.id] = mutes.heard(detector, judge(run, detector, table))
     return mutes, judged
 
 

@@ -137,7 +137,9 @@ def false_discovery(p: Floats) -> Floats:
 
 def _divide(a: Floats | float, b: Floats | float) -> Floats:
     b = np.asarray(b, dtype=np.float64)
-    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
+    out: Floats = np.full(np.broadcast(a, b).shape, np.nan)
+    np.divide(a, b, out=out, where=b != 0)
+    return out
 
 
 def _relative(effect: Floats, se: Floats) -> tuple[Floats, Floats]:
