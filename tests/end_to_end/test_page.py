@@ -1,0 +1,267 @@
+"""The page in a real Chromium, on the local cloud: what people see, as it happens."""
+
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from infra.local.cloud import LocalCloud
+from shared.analytics.records import DailyEntityMetrics
+from shared.runtime.clients import Clients
+from shared.schema.bigquery import plain_table
+from shared.settings import Settings
+from shared.tenants.records import Tenant
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MILLISECONDS = 30_000
+LAST_DAY = date(2026, 3, 15)
+NOW = datetime(2026, 3, 16, 6, tzinfo=UTC)
+
+expect.set_options(timeout=WAIT_MILLISECONDS)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    folder = tmp_path_factory.mktemp("functions")
+    (folder / "dashboard").symlink_to(ROOT / "functions" / "dashboard")
+    with LocalCloud(tmp_path_factory.mktemp("cloud"), folder) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def clients(cloud: LocalCloud) -> Iterator[Clients]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in cloud.env.items():
+            environment.setenv(name, value)
+        yield Clients(Settings())  # type: ignore[call-arg]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tenant(clients: Clients) -> str:
+    """A tenant with ninety days of one page."""
+    tenant_id = f"t{uuid.uuid4().hex[:12]}"
+    clients.warehouse.ensure_dataset(f"aso_tenant_{tenant_id}")
+    clients.warehouse.ensure_table(f"aso_tenant_{tenant_id}", plain_table(DailyEntityMetrics))
+    days = [LAST_DAY - timedelta(days=ago) for ago in range(90)]
+    entity = {"tenant_id": tenant_id, "entity_type": "page", "entity_id": "/pricing"}
+    rows = [{**entity, "date": day.isoformat(), "sessions": 900 + day.day, "conversions": 9 + day.day} for day in days]
+    clients.warehouse.load(f"aso_tenant_{tenant_id}.daily_entity_metrics", rows)
+    settings = Tenant(
+        tenant_id=tenant_id, name="Shop", notice="Dates are shifted.", created_at=NOW, updated_at=datetime.now(UTC)
+    )
+    clients.documents.put(f"tenants/{tenant_id}", settings.document())
+    return tenant_id
+
+
+@pytest.fixture
+def visit(cloud: LocalCloud, chromium: Browser, tenant: str) -> Iterator[Any]:
+    """Opens pages as a person of the tenant; afterwards nothing may have gone wrong or gone elsewhere."""
+    contexts: list[BrowserContext] = []
+    wrong: list[str] = []
+    home = cloud.url("dashboard").rstrip("/")
+
+    def requested(url: str) -> None:
+        if not url.startswith((home, "data:")):
+            wrong.append(f"asked another host: {url}")
+
+    def open_page(path: str = "", **options: Any) -> Page:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+        page.on("request", lambda request: requested(request.url))
+        page.goto(f"{home}/t/{tenant}/{path}#token={cloud.token('ann@shop.test', tenant)}")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def put(clients: Clients, tenant: str, key: str, mid: float | None, **changes: Any) -> None:
+    """Store an opportunity as a run does."""
+    first, middle = LAST_DAY - timedelta(days=34), LAST_DAY - timedelta(days=6)
+    value = {"low": mid / 2, "mid": mid, "high": mid * 2, "currency": "USD", "formula": "a * b"} if mid else {}
+    values = {
+        "opportunity_id": key,
+        "tenant_id": tenant,
+        "detector_id": "page_cvr_drop",
+        "opportunity_type": "conversion_drop",
+        "title": f"Title {key}",
+        "entity_type": "page",
+        "entity_id": "/pricing",
+        "direction": "down",
+        "confidence_score": 0.8,
+        "severity": "high",
+        "estimated_value": value or {"reason": "A finding about the data"},
+        "recommendation": "Compare with the state before",
+        "evidence": {
+            "windows": {
+                "cur": {"first": middle.isoformat(), "last": LAST_DAY.isoformat()},
+                "base": {"first": first.isoformat(), "last": (middle - timedelta(days=1)).isoformat()},
+            },
+            "numbers": {"cur_sessions": 6400, "base_sessions": 25600, "cur_cvr": 0.011, "base_cvr": 0.03},
+            "rates": {"cur_cvr": "cur_conversions / cur_sessions"},
+            "test": {"name": "two_proportion_z", "p_value": 1e-9, "q_value": 1e-7},
+        },
+        "status": "new",
+        "run_id": "run-1",
+        "as_of": LAST_DAY.isoformat(),
+        "detected_at": NOW,
+        "created_at": NOW,
+        "updated_at": NOW,
+        **changes,
+    }
+    clients.documents.put(f"tenants/{tenant}/opportunities/{key}", values)
+
+
+def titles(page: Page) -> Any:
+    return page.locator(".row .title")
+
+
+def test_link_with_a_token_signs_in_and_hides_the_token(clients: Clients, tenant: str, visit: Any):
+    page = visit()
+    assert "token" not in page.url
+    assert page.evaluate("document.cookie") == ""
+    [cookie] = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    expect(page.get_by_text("Nothing found yet")).to_be_visible()
+    expect(page.get_by_text("Dates are shifted.")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_opportunities_appear_and_change_by_themselves_in_order_of_worth(clients: Clients, tenant: str, visit: Any):
+    page = visit()
+    put(clients, tenant, "small", 10)
+    expect(titles(page)).to_have_text(["Title small"])
+    put(clients, tenant, "large", 500)
+    put(clients, tenant, "dq", None, detector_id="dq_missing_day", severity="critical")
+    expect(titles(page)).to_have_text(["Title large", "Title small", "Title dq"])
+    expect(page.locator("#open-worth")).to_have_text("$408")
+    expect(page.locator("#quality")).to_be_visible()
+    put(clients, tenant, "small", 9000)
+    expect(titles(page)).to_have_text(["Title small", "Title large", "Title dq"])
+    clients.documents.delete(f"tenants/{tenant}/opportunities/small")
+    expect(titles(page)).to_have_text(["Title large", "Title dq"])
+
+
+def test_decision_is_seen_by_everybody_at_once(clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10)
+    mine, theirs = visit(), visit("opportunities/a")
+    mine.get_by_label("Status of Title a").select_option("in_progress")
+    expect(theirs.get_by_label("Status")).to_have_value("in_progress")
+    theirs.get_by_label("Status").select_option("dismissed")
+    theirs.get_by_label("Note").fill("It is the season")
+    theirs.get_by_role("button", name="Save").click()
+    expect(titles(mine)).to_have_count(0)
+    expect(mine.get_by_text("All clear")).to_be_visible()
+    mine.get_by_role("button", name="Dismissed").click()
+    expect(titles(mine)).to_have_text(["Title a"])
+    stored = clients.documents.get(f"tenants/{tenant}/opportunities/a")
+    assert stored is not None
+    assert (stored["status"], stored["note"], stored["decided_by"]) == (
+        "dismissed",
+        "It is the season",
+        "ann@shop.test",
+    )
+
+
+def test_filters_narrow_the_list_and_stay_in_the_address(clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10)
+    put(clients, tenant, "b", 20, severity="low", entity_type="source_medium", entity_id="news / email")
+    page = visit()
+    expect(titles(page)).to_have_count(2)
+    page.get_by_label("Severity").select_option("low")
+    expect(titles(page)).to_have_text(["Title b"])
+    page.reload()
+    expect(titles(page)).to_have_text(["Title b"])
+    page.get_by_label("Search").fill("nothing like it")
+    page.get_by_role("button", name="Clear filters").click()
+    expect(titles(page)).to_have_count(2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_opportunity_shows_its_evidence_and_figures(clients: Clients, tenant: str, visit: Any, width: int, scheme: str):
+    put(clients, tenant, "a", 1234)
+    page = visit("opportunities/a", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    expect(page.locator(".uplot canvas")).to_have_count(3)
+    for said in ("$1,234", "$617 to $2,468", "80 %", "25,600", "Compare with the state before", "9 – 15 Mar 2026"):
+        expect(page.locator("main")).to_contain_text(said)
+    # The line and the shaded windows are really drawn: a blank canvas has one colour.
+    colours = page.evaluate(
+        """() => {
+          const canvas = document.querySelector(".uplot canvas");
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return new Set(new Uint32Array(data.buffer)).size;
+        }"""
+    )
+    assert colours > 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_list_fits_a_phone(clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10, entity_id="/a-very-long-path/" + "x" * 180, title="A title that is rather long " * 4)
+    page = visit(viewport={"width": 390, "height": 844})
+    expect(titles(page)).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_documents_hold_is_text_and_never_a_script(clients: Clients, tenant: str, visit: Any):
+    evil = "<img src=x onerror=\"document.title='owned'\">"
+    put(clients, tenant, "a", 10, title=evil, entity_id=evil, recommendation=evil, evidence={"fact": evil})
+    page = visit()
+    expect(titles(page)).to_have_text([evil])
+    titles(page).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(evil)
+    expect(page).to_have_title(re.compile("^<img"))
+
+
+def test_page_catches_up_after_its_server_died(cloud: LocalCloud, clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10)
+    page = visit()
+    expect(titles(page)).to_have_text(["Title a"])
+    cloud.kill_function("dashboard")
+    expect(page.locator("#connection")).to_have_attribute("data-state", "lost")
+    put(clients, tenant, "b", 20)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    expect(titles(page)).to_have_text(["Title b", "Title a"])
+
+
+def test_operator_chooses_a_tenant(cloud: LocalCloud, chromium: Browser, clients: Clients, tenant: str):
+    clients.documents.put("tenants/another", {"tenant_id": "another", "name": "Another"})
+    page = chromium.new_page()
+    page.goto(f"{cloud.url('dashboard')}#token={cloud.token()}")
+    page.get_by_role("link", name=re.compile(tenant)).click()
+    expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    page.close()
