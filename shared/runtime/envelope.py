@@ -17,13 +17,14 @@ PUSH_LIMIT = 2 * BODY_LIMIT
 
 @dataclass(frozen=True)
 class Envelope:
-    """One request's body, unwrapped."""
+    """One request's body, unwrapped; `unreadable` says why the data of a pushed message is not."""
 
     body: dict[str, Any]
     pushed: bool = False
     event_id: str = ""
     subscription: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    unreadable: BadRequest | None = None
 
 
 def open_envelope(raw: bytes) -> Envelope:
@@ -33,20 +34,28 @@ def open_envelope(raw: bytes) -> Envelope:
     body = _object(raw or b"{}", "body")
     message = body.get("message")
     if isinstance(message, dict) and "subscription" in body:
-        try:
-            data = base64.b64decode(message.get("data") or "e30=", validate=True)
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise BadRequest("message.data is not base64", field="message.data", expected="base64 of JSON") from error
+        data, unreadable = _data(message.get("data"))
         return Envelope(
-            body=_object(data, "message.data"),
+            body=data,
             pushed=True,
             event_id=str(message.get("messageId") or message.get("message_id") or ""),
             subscription=str(body["subscription"]),
             attributes=message.get("attributes") or {},
+            unreadable=unreadable,
         )
     if len(raw) > BODY_LIMIT:
         raise TooLarge("the body is too large", limit_bytes=BODY_LIMIT, bytes=len(raw))
     return Envelope(body=body)
+
+
+def _data(encoded: Any) -> tuple[dict[str, Any], BadRequest | None]:
+    """A message's data. Where it cannot be read the envelope still can: what names the event survives."""
+    try:
+        return _object(base64.b64decode(encoded or "e30=", validate=True), "message.data"), None
+    except (binascii.Error, ValueError, TypeError):
+        return {}, BadRequest("message.data is not base64", field="message.data", expected="base64 of JSON")
+    except BadRequest as error:
+        return {}, error
 
 
 def _object(raw: bytes, where: str) -> dict[str, Any]:

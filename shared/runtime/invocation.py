@@ -33,11 +33,17 @@ class Call:
         self.accepted_runs: tuple[str, ...] | None = None
         self.tenant_id: str | None = None
         self.response: Response = Response(status=500)
+        self.trace = trace.continue_trace(dict(request.headers))
 
     @cached_property
     def envelope(self) -> Envelope:
-        """The body, unwrapped."""
-        return open_envelope(self._request.get_data())
+        """The body, unwrapped; a pushed message's trace goes on from here."""
+        if self._request.method != "POST":
+            raise BadRequest("this function answers POST", field="method", expected="POST")
+        envelope = open_envelope(self._request.get_data())
+        if envelope.pushed:
+            self.trace = trace.continue_trace(envelope.attributes)
+        return envelope
 
     @cached_property
     def caller(self) -> Caller:
@@ -54,10 +60,12 @@ class Call:
 
         Where the model does not require `tenant_id`, an operator who leaves it out means every tenant.
         """
-        caller = self.caller
-        if self.envelope.pushed and not caller.operator:
+        envelope, caller = self.envelope, self.caller
+        if envelope.pushed and not caller.operator:
             raise BadRequest("a push envelope needs Pub/Sub's own token", field="Authorization")
-        body = dict(self.envelope.body)
+        if envelope.unreadable is not None:
+            raise envelope.unreadable
+        body = dict(envelope.body)
         if "tenant_id" in model.model_fields:
             named = body.get("tenant_id")
             if named is not None and not isinstance(named, str):
@@ -101,15 +109,11 @@ def invocation(request: Request, clients: Clients) -> Iterator[Call]:
     started = time.perf_counter()
     function = os.environ.get("FUNCTION_TARGET", "function")
     call = Call(request, clients)
-    current = trace.continue_trace(dict(request.headers))
     result, severity = "ok", "INFO"
     fields: dict[str, Any] = {}
     try:
-        if request.method != "POST":
-            raise BadRequest("this function answers POST", field="method", expected="POST")
-        envelope = call.envelope
-        if envelope.pushed:
-            current = trace.continue_trace(envelope.attributes)
+        # Everything that may refuse the request happens inside the block: a generator that raises before it yields
+        # cannot be answered for.
         yield call
         call.response = _success(call)
     except Unavailable as error:
@@ -127,7 +131,7 @@ def invocation(request: Request, clients: Clients) -> Iterator[Call]:
                 body=request.get_data(),
                 subject=call.envelope.subscription,
                 tenant_id=call.tenant_id,
-                correlation_id=current.correlation_id,
+                correlation_id=call.trace.correlation_id,
             )
             call.response = Response(status=204)
         else:
@@ -144,8 +148,8 @@ def invocation(request: Request, clients: Clients) -> Iterator[Call]:
             status=call.response.status_code,
             event_id=call.envelope.event_id if "envelope" in call.__dict__ else "",
             tenant_id=call.tenant_id,
-            correlation_id=current.correlation_id,
-            trace=current.trace_id,
+            correlation_id=call.trace.correlation_id,
+            trace=call.trace.trace_id,
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
             outcome=call.outcome,
             **fields,

@@ -48,6 +48,14 @@ def test_what_cannot_be_read_names_the_part(raw: bytes, field: str):
     assert refused.value.fields["field"] == field
 
 
+@pytest.mark.parametrize("data", ["no base64!", encoded(b"{"), encoded(b"5"), 7])
+def test_data_that_cannot_be_read_leaves_what_names_the_message(data: object):
+    envelope = open_envelope(push(data, messageId="7"))
+    assert (envelope.pushed, envelope.event_id, envelope.body) == (True, "7", {})
+    assert envelope.unreadable is not None
+    assert envelope.unreadable.fields["field"] == "message.data"
+
+
 def test_body_above_the_limit_is_too_large():
     with pytest.raises(TooLarge):
         open_envelope(b'{"x": "' + b"x" * BODY_LIMIT + b'"}')
