@@ -2,21 +2,30 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off. It downloads DuckDB's spatial extension and refuses to start without a
+Two of its habits are switched off, and two limits lifted. It downloads DuckDB's spatial extension and refuses to start without a
 network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
-about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it.
+about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
+time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
+from bqemulator.api.routes.tabledata import _build_arrow_schema, _fields_raw_from_schema
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
+from bqemulator.grpc_api import write_servicer
 from bqemulator.server import run_forever
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
+
+
+APPEND_STREAMS = 64
 
 
 def main() -> None:
@@ -32,9 +41,16 @@ def main() -> None:
 
 
 def tame() -> None:
-    """Switch off the extension's download and the snapshots."""
+    """Switch off the extension's download and the snapshots; serve many appends, RECORD columns too."""
     DuckDBEngine._load_spatial = _nothing
     SnapshotManager.capture = _nothing
+    grpc.aio.server = functools.partial(grpc.aio.server, ThreadPoolExecutor(APPEND_STREAMS))
+    write_servicer._table_arrow_schema = _arrow_schema
+
+
+def _arrow_schema(table: Any) -> Any:
+    """A table's Arrow schema with the fields of its RECORD columns."""
+    return _build_arrow_schema(_fields_raw_from_schema(table.schema_.fields))
 
 
 def settings(rest_port: int, grpc_port: int, project: str, data_dir: Path | None = None) -> Settings:
