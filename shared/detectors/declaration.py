@@ -12,7 +12,7 @@ from shared.opportunities.records import Direction
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 BUILT_IN = frozenset({"entity_id", "value_per_conversion", "site_monthly_revenue", "age_days", "history_days"})
 FAMILIES = ("days_with", "dates_with", "log2", "log")
-"""Of a window and metric x, `cur_log_x`: days with x > 0, which days those are, sums of ln(x + 1)^2 and of ln(x + 1)."""
+"""Of a window and metric, `cur_log_x`: days with x > 0, which days those are, sums of ln(x + 1)^2 and of ln(x + 1)."""
 
 
 class _Declared(BaseModel):

@@ -8,6 +8,7 @@ from sqlglot import expressions
 
 from shared.detectors.catalogue import catalogue
 from shared.detectors.compiler import compiled, plan
+from shared.detectors.declaration import Window
 from shared.schema.sql import render
 
 STATEMENTS = {
@@ -15,6 +16,7 @@ STATEMENTS = {
     "features": plan().features("d.daily_entity_metrics"),
     "replace": render("detectors/replace_findings.sql", table="d.detector_findings", schema_version=1),
 }
+WIDER = Window(days=14)
 
 
 @pytest.fixture(params=STATEMENTS, ids=str)
@@ -23,7 +25,9 @@ def tree(request):
 
 
 def test_every_unnest_has_an_alias(tree):
-    assert all(isinstance(unnest.args.get("alias"), expressions.TableAlias) for unnest in tree.find_all(expressions.Unnest))
+    assert all(
+        isinstance(unnest.args.get("alias"), expressions.TableAlias) for unnest in tree.find_all(expressions.Unnest)
+    )
 
 
 def test_nothing_that_the_emulator_and_bigquery_read_differently_is_used(tree):
@@ -52,11 +56,9 @@ def test_rows_after_as_of_are_never_read():
 
 
 def test_detectors_and_windows_add_no_text():
-    by_metrics = {}
-    for detector in catalogue():
-        alone = compiled((detector,))
-        by_metrics[len(alone.metrics)] = len(alone.features("t"))
-    whole = plan()
+    whole, traffic = plan(), [one for one in catalogue() if one.id == "page_traffic_drop"]
+    twice = [one.model_copy(update={"id": "again", "windows": {**one.windows, "cur": WIDER}}) for one in traffic]
+    assert len(compiled((*traffic, *twice)).features("t")) == len(compiled(tuple(traffic)).features("t"))
     assert len(whole.features("t")) < 400 * (len(whole.metrics) + 12)
 
 

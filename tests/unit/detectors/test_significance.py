@@ -23,7 +23,9 @@ def columns(*values):
     return [np.array([float(value)]) for value in values]
 
 
-@pytest.mark.parametrize("x1, n1, x2, n2", [(7, 700, 140, 2800), (30, 400, 25, 500), (0, 300, 40, 4000), (9, 10, 5, 10)])
+@pytest.mark.parametrize(
+    ("x1", "n1", "x2", "n2"), [(7, 700, 140, 2800), (30, 400, 25, 500), (0, 300, 40, 4000), (9, 10, 5, 10)]
+)
 def test_two_proportion_z_is_the_root_of_the_chi_square_without_correction(x1, n1, x2, n2):
     outcome = two_proportion_z("two_sided", *columns(x1, n1, x2, n2))
     table = [[x1, n1 - x1], [x2, n2 - x2]]
@@ -55,7 +57,7 @@ def test_welch_on_days_that_are_all_alike_is_certain():
     assert welch_t_log("less", *columns(*alike)).p[0] < 1e-12
 
 
-@pytest.mark.parametrize("current, base, phi", [(60, 400, 1.0), (90, 400, 2.5), (130, 400, 1.0)])
+@pytest.mark.parametrize(("current", "base", "phi"), [(60, 400, 1.0), (90, 400, 2.5), (130, 400, 1.0)])
 def test_the_poisson_ratio_without_dispersion_is_the_score_test_of_the_binomial(current, base, phi):
     # Given their sum, the current count is binomial with share c / (1 + c): its score test is the same z.
     outcome = quasi_poisson_ratio("less", *columns(current, base, base / 4, phi, 10_000_000))
@@ -75,7 +77,7 @@ def test_a_source_without_any_past_is_a_spike():
     assert quasi_poisson_ratio("greater", *columns(500, 0, 0, 1, 56)).p[0] < 1e-6
 
 
-@pytest.mark.parametrize("x, n", [(0, 1000), (5, 1000), (300, 1000), (1000, 1000)])
+@pytest.mark.parametrize(("x", "n"), [(0, 1000), (5, 1000), (300, 1000), (1000, 1000)])
 def test_wilsons_interval_is_scipys(x, n):
     low, high = wilson_interval(*columns(x, n))
     expected = stats.binomtest(x, n).proportion_ci(confidence_level=0.90, method="wilson")

@@ -1,0 +1,113 @@
+"""The function over fakes: who may ask for what, and what a repeat does."""
+
+import base64
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from functions.run_detectors.main import handle
+from shared.analytics.messages import EtlFinished
+from shared.detectors.catalogue import catalogue
+from shared.detectors.messages import DetectorRunFinished, DetectorsRequested
+from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
+
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
+
+
+@pytest.fixture
+def clients():
+    clients = fake_clients(
+        "acme",
+        "other",
+        ops=FakeDocuments(),
+        publisher=FakePublisher(),
+        warehouse=ScriptedWarehouse(weekdays=[], ARRAY_AGG=[]),
+    )
+    clients.documents.documents["tenants/acme"] |= {
+        "created_at": NOW,
+        "updated_at": NOW,
+        "sources": {"ga4": {"settling_days": 3}},
+    }
+    return clients
+
+
+def _runs(clients):
+    return {path: run for path, run in clients.ops.documents.items() if path.startswith("detector_runs/")}
+
+
+def test_a_person_is_answered_at_once_and_the_run_is_published(clients):
+    answer = handle(posted({"tenant_id": "acme", "as_of": "2026-10-18"}), clients)
+    assert answer.status_code == 202
+    run_id = answer.get_json()["run_id"]
+    expected = DetectorsRequested(tenant_id="acme", as_of=date(2026, 10, 18), run_id=run_id)
+    assert clients.publisher.messages == [expected]
+    assert clients.ops.documents[f"progress/{run_id}"]["status"] == "requested"
+
+
+def test_no_data_is_said_of_every_detector(clients):
+    handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
+    run = clients.ops.documents["detector_runs/r1"]
+    assert run["ran"] == []
+    assert set(run["muted"]) == {detector.id for detector in catalogue()}
+    assert clients.ops.documents["progress/r1"]["status"] == "done"
+    assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
+
+
+def test_delivered_twice_is_one_run(clients):
+    message = {"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}
+    handle(pushed(message), clients)
+    first = _runs(clients)
+    handle(pushed(message), clients)
+    for run in (*first.values(), *_runs(clients).values()):
+        run.pop("finished_at")
+    assert _runs(clients) == first
+    assert len(clients.publisher.messages) == 2
+
+
+def test_the_run_after_an_etl_takes_its_name_and_judges_the_last_settled_day(clients):
+    data = base64.b64encode(EtlFinished(tenant_id="acme", run_id="etl-7").model_dump_json().encode()).decode()
+    envelope = {"message": {"data": data, "messageId": "1"}, "subscription": "projects/p/subscriptions/x--etl-finished"}
+    assert handle(posted(envelope), clients).status_code == 204
+    assert clients.ops.documents["detector_runs/detectors-etl-7"]["as_of"] == (TODAY - timedelta(days=4)).isoformat()
+
+
+def test_a_detector_that_the_tenant_switched_off_is_muted(clients):
+    clients.documents.documents["tenants/acme"]["detectors"] = {"page_cvr_drop": {"enabled": False}}
+    handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
+    assert clients.ops.documents["detector_runs/r1"]["muted"]["page_cvr_drop"].startswith("switched off")
+
+
+@pytest.mark.parametrize(
+    ("body", "token", "status"),
+    [
+        ({"tenant_id": "acme"}, None, 401),
+        ({"tenant_id": "other"}, "acme", 403),
+        ({"tenant_id": "nobody"}, "operator", 404),
+        ({}, "operator", 422),
+        ({"tenant_id": "acme", "as_of": (TODAY + timedelta(days=1)).isoformat()}, "operator", 422),
+        ({"tenant_id": "acme", "as_of": "yesterday"}, "operator", 422),
+        ({"tenant_id": "acme", "asof": "2026-10-18"}, "operator", 422),
+        ({"tenant_id": 7}, "operator", 422),
+        ({"explain": "nobody"}, "operator", 404),
+        (b"{", "operator", 422),
+        (b" " * ((1 << 21) + 1), "operator", 413),
+    ],
+)
+def test_refuses_and_writes_nothing(clients, body, token, status):
+    answer = handle(posted(body, token), clients)
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert clients.publisher.messages == []
+    assert clients.ops.documents == {}
+
+
+def test_the_unreadable_is_set_aside(clients):
+    assert handle(pushed(b"not json"), clients).status_code == 204
+    assert [path for path in clients.ops.documents if path.startswith("dead_letters/")]
+
+
+def test_explains_a_detector_to_whoever_asks(clients):
+    answer = handle(posted({"explain": "page_cvr_drop"}, "acme"), clients)
+    assert answer.status_code == 200
+    assert "aso_tenant_acme.daily_entity_metrics" in answer.get_json()["statements"]["features"]
