@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.functions import load_functions
+from shared.detectors.explanation import pages as detector_pages
 from shared.schema.bigquery import columns, first_line, plain_table
 from shared.schema.firestore import indexes, rules
 from shared.schema.record import Mark, Record
@@ -33,6 +34,7 @@ def outputs() -> dict[str, Callable[[], str]]:
         "docs/data-dictionary.md": dictionary,
         "docs/settings.md": settings_table,
         "docs/functions.md": functions_table,
+        "docs/detectors.md": detector_pages,
     }
 
 

@@ -101,11 +101,13 @@ def run(
     _require_emulators()
     from infra.local.run import run_sample
 
+    code = EXIT_INTERRUPTED
     with _running(_cloud(state, functions, sample, scheduler=True)) as cloud:
         code = run_sample(cloud, once=once)
-        if once:
-            raise typer.Exit(code)
-        _watch(cloud)
+        if not once:
+            _watch(cloud)
+    if once:
+        raise typer.Exit(code)
 
 
 def write_env(path: Path, environment: dict[str, str]) -> None:

@@ -2,8 +2,8 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, and two limits lifted. It downloads DuckDB's spatial extension and refuses to start without a
-network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
+Two of its habits are switched off, and two limits lifted. It downloads DuckDB's spatial extension and refuses to start
+without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 """
@@ -23,7 +23,6 @@ from bqemulator.grpc_api import write_servicer
 from bqemulator.server import run_forever
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
-
 
 APPEND_STREAMS = 64
 

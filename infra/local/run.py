@@ -79,8 +79,8 @@ def run_sample(cloud: LocalCloud, *, once: bool) -> int:
     path = cloud.state / "run-summary.json"
     path.write_text(json.dumps(asdict(summary), indent=1) + "\n")
     _show(summary)
-    console.print(f"\nDashboard: {dashboard_url(cloud)}", style="bold")
     if not once:
+        console.print(f"\nDashboard: {dashboard_url(cloud)}", style="bold")
         console.print("It stays until Ctrl-C.")
     return 1 if summary.failures or summary.leaks else 0
 
@@ -177,7 +177,8 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
     summary.events_delivered = _delivered(cloud)
     summary.deaths = cloud.deaths()
     counted = clients.warehouse.query(
-        f"SELECT stage, subject, note FROM `{dataset}.stage_counts` WHERE note IS NOT NULL"
+        f"SELECT stage, subject, note FROM `{dataset}.stage_counts` "
+        "WHERE stage IN ('stream', 'etl') AND note IS NOT NULL"
     )
     summary.leaks = [f"{row['stage']} {row['subject']}: {row['note']}" for row in counted]
     runs = list(clients.ops.find("detector_runs", where=[("tenant_id", "==", TENANT)]))

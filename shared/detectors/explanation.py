@@ -29,7 +29,7 @@ def pages() -> str:
     head = [
         "# Detectors",
         "",
-        "Generated from `shared/detectors/catalogue` by `python -m shared.detectors.explanation`: do not edit.",
+        "Generated from `shared/detectors/catalogue` by `make generate`: do not edit.",
         "",
         "A finding passes three gates in this order: its volume guard, its effect, and its test with the false",
         "discovery rate held over all entities that passed the guard. Windows count back from the last day judged.",
@@ -70,8 +70,3 @@ def _window(detector: Detector, name: str) -> str:
     span = detector.span(name)
     return f"{span.days} days, {span.first} to {span.last} days back"
 
-
-if __name__ == "__main__":
-    from pathlib import Path
-
-    (Path(__file__).parents[2] / "docs" / "detectors.md").write_text(pages())

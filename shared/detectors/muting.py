@@ -42,6 +42,10 @@ class Mutes:
         findings = [self._dampen(found) for found in judged.findings if not self._event_stopped(found)]
         return replace(judged, findings=findings)
 
+    def unheard(self) -> list[str]:
+        """Entities, `type:id`, that were not judged although their detector was."""
+        return sorted(f"funnel_step:{event}" for event in self._stopped)
+
     def _reason(self, detector: Detector) -> str | None:
         if self._settings(detector.id).get("enabled") is False:
             return "switched off in the tenant's settings"

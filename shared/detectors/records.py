@@ -45,6 +45,7 @@ class DetectorRun(Record):
     as_of: date
     ran: list[str] = Field(description="Detectors that judged.")
     muted: dict[str, str] = Field(description="Detector -> why it did not judge.")
+    unheard: list[str] = Field([], description="Entities, `type:id`, whose own data could not be judged.")
     candidates: int = Field(ge=0, description="Entities that passed a volume guard, over all detectors.")
     findings: int = Field(ge=0)
     statements: int = Field(ge=0)

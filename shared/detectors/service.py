@@ -114,6 +114,7 @@ class Detectors:
             as_of=as_of,
             ran=sorted(judged),
             muted=dict(sorted(mutes.reasons.items())),
+            unheard=mutes.unheard(),
             candidates=sum(one.tested for one in judged.values()),
             findings=len(findings),
             statements=2,

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import NotFound
+from shared.opportunities.records import PersonsStatus
 from shared.schema.ports import Documents
-
-PersonsStatus = Literal["new", "in_progress", "completed", "dismissed", "snoozed"]
-"""`closed` is the system's word: nobody found it again."""
 
 
 class Decision(BaseModel):

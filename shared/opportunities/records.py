@@ -1,12 +1,13 @@
 """Opportunities: what detectors found worth acting on, and what people decided about it."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
 from shared.schema.record import (
     Caches,
+    ClientValues,
     ClientWritable,
     Collection,
     Immutable,
@@ -19,6 +20,8 @@ from shared.schema.record import (
 )
 
 Status = Literal["new", "in_progress", "completed", "dismissed", "snoozed", "closed"]
+PersonsStatus = Literal["new", "in_progress", "completed", "dismissed", "snoozed"]
+"""What a person may set; `closed` is the system's word: nobody found it again."""
 Severity = Literal["low", "medium", "high", "critical"]
 Direction = Literal["down", "up", "level"]
 
@@ -54,7 +57,7 @@ class Opportunity(Record):
     recommendation: str
     evidence: Json = Field(description="Windows, counts, test, q-value: what reproduces the finding.")
     content_id: str | None = None
-    status: ClientWritable[Status] = "new"
+    status: ClientWritable[Annotated[Status, ClientValues(get_args(PersonsStatus))]] = "new"
     note: ClientWritable[Personal[str | None]] = None
     decided_at: datetime | None = Field(None, description="When a person last set status or note.")
     decided_by: Personal[str | None] = Field(None, description="Who did.")

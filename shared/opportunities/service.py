@@ -113,9 +113,10 @@ class OpportunityWriter:
             lifecycle.identity(run.tenant_id, finding): self._found(finding, run) for finding in findings
         }
         found = len(changes)
-        judged = set(run.ran) - set(run.muted)
+        judged, unheard = set(run.ran) - set(run.muted), set(run.unheard)
         for opportunity_id, values in stored.items():
-            if opportunity_id not in changes and values.get("detector_id") in judged:
+            heard = f"{values.get('entity_type')}:{values.get('entity_id')}" not in unheard
+            if opportunity_id not in changes and heard and values.get("detector_id") in judged:
                 changes[opportunity_id] = self._not_found(run)
         # What would not change by what was just read costs no transaction; the others decide on a fresh read.
         due = {key: change for key, change in changes.items() if change(stored.get(key)) is not None}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal, get_args, get_origin
 
-from shared.schema.record import Mark, Record
+from shared.schema.record import ClientValues, Mark, Record
 
 HEAD = """rules_version = '2';
 // Generated from the declared records by `make generate`: do not edit.
@@ -84,7 +84,11 @@ def _match(record: type[Record]) -> str:
 
 
 def _value_rules(record: type[Record], name: str) -> list[str]:
-    annotation = record.model_fields[name].annotation
+    field = record.model_fields[name]
+    for mark in field.metadata:
+        if isinstance(mark, ClientValues):
+            return [f"request.resource.data.{name} in {_list(mark.values)}"]
+    annotation = field.annotation
     if get_origin(annotation) is Literal:
         return [f"request.resource.data.{name} in {_list(get_args(annotation))}"]
     return []

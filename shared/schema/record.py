@@ -33,6 +33,14 @@ ClientWritable = Annotated[T, Mark.CLIENT_WRITABLE]
 Personal = Annotated[T, Mark.PERSONAL]
 """Personal data: kept out of logs and dead-letter summaries."""
 
+
+@dataclass(frozen=True)
+class ClientValues:
+    """The values that a client may write into a field, where they are fewer than the field can hold."""
+
+    values: tuple[str, ...]
+
+
 Json = dict[str, Any]
 """A free-form value, stored in a JSON column."""
 

@@ -159,3 +159,13 @@ def test_bad_input_is_answered_with_what_is_wrong_and_writes_nothing(body, token
     assert named in response.get_data(as_text=True)
     assert clients.documents.writes == []  # type: ignore[attr-defined]
     assert clients.ops.writes == []  # type: ignore[attr-defined]
+
+
+def test_an_entity_whose_own_data_stopped_is_not_counted_as_clear():
+    documents = FakeDocuments()
+    write(clients_after(finding(), documents=documents))
+    for day in (1, 2, 3):
+        write(clients_after(day=day, documents=documents, unheard=["page:/pricing"]), day)
+    stored = documents.get(OPPORTUNITY)
+    assert stored is not None
+    assert (stored["status"], stored["clear_runs"]) == ("new", 0)
