@@ -30,11 +30,22 @@ def outputs() -> dict[str, Callable[[], str]]:
         "infra/generated/firestore.ops.rules": lambda: rules(()),
         "infra/generated/firestore.indexes.json": lambda: _json(indexes(records())),
         "infra/generated/firestore.ops.indexes.json": lambda: _json(indexes(records(), "ops")),
+        "infra/generated/firebase.json": lambda: _json(firebase()),
         "infra/generated/bigquery.json": lambda: _json(tables()),
         "docs/data-dictionary.md": dictionary,
         "docs/settings.md": settings_table,
         "docs/functions.md": functions_table,
         "docs/detectors.md": detector_pages,
+    }
+
+
+def firebase() -> dict[str, Any]:
+    """What `firebase deploy --only firestore` reads: rules and indexes of both databases."""
+    return {
+        "firestore": [
+            {"database": "(default)", "rules": "firestore.rules", "indexes": "firestore.indexes.json"},
+            {"database": "ops", "rules": "firestore.ops.rules", "indexes": "firestore.ops.indexes.json"},
+        ]
     }
 
 

@@ -305,7 +305,7 @@ class LocalCloud:
 
 def provision_tenant(tenant_id: str, environment: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     """Run production's own provisioning against the cloud of `environment`, in a process of its own."""
-    command = [sys.executable, "-m", "infra.local.provision", tenant_id, json.dumps({**SAMPLE_SETTINGS, **settings})]
+    command = [sys.executable, "-m", "infra.provision", tenant_id, json.dumps({**SAMPLE_SETTINGS, **settings})]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )

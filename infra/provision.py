@@ -1,4 +1,8 @@
-"""Run the product's own provisioning: python -m infra.local.provision TENANT [SETTINGS as JSON]."""
+"""Make a tenant ready, here or in production: python -m infra.provision TENANT [SETTINGS as JSON].
+
+SETTINGS: {"name": "Shop", "currency": "EUR", "sources": {"ga4": {"property_id": "properties/1"}}}. Which project it
+works on is what the environment says, as for every function (docs/settings.md). Idempotent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import sys
 
 
 def main(tenant_id: str, settings: str = "{}") -> None:
-    """Provision one tenant in the cloud that the environment describes."""
+    """Provision one tenant in the project that the environment names."""
     from shared.runtime.clients import connect
     from shared.tenants.provision import provision_tenant
     from shared.tenants.records import SourceSettings

@@ -1,0 +1,46 @@
+"""Deploy the functions: python -m infra.deploy --project P --region R [--apply].
+
+Without --apply it writes build/deploy.sh, to be read; with it, it runs that.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.deploy.plan import Target, roles, script
+from infra.deploy.stage import ROOT, stage
+from infra.functions import load_functions
+
+console = Console()
+
+
+def main(
+    project: Annotated[str, typer.Option(help="Google Cloud project.")],
+    region: Annotated[str, typer.Option(help="Region of the functions.")] = "us-central1",
+    firestore_location: Annotated[str, typer.Option(help="Location of Firestore and its triggers.")] = "nam5",
+    redis_url: Annotated[str, typer.Option(help="Address of the cache; empty: none.")] = "",
+    apply: Annotated[bool, typer.Option(help="Run it.")] = False,
+) -> None:
+    """Stage every function and write, or run, what deploys them."""
+    functions = load_functions(ROOT / "functions")
+    build = ROOT / "build"
+    table = Table("function", "memory", "concurrency", "roles", title=f"To {project}, {region}", title_justify="left")
+    for function in functions:
+        stage(function, build)
+        table.add_row(function.name, function.memory, str(function.concurrency), "\n".join(roles(function)))
+    path = build / "deploy.sh"
+    path.write_text(script(functions, Target(project, region, firestore_location, redis_url), Path("build")))
+    path.chmod(0o755)
+    console.print(table)
+    if not apply:
+        console.print("Read build/deploy.sh, then run it from here, or say APPLY=1.")
+        return
+    raise typer.Exit(subprocess.run([str(path)], cwd=ROOT, check=False).returncode)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,190 @@
+"""What deploys the functions, as shell lines that a person can read before they run.
+
+Every line may be repeated: what exists is updated or left alone.
+"""
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.functions import FunctionSpec, topics_of
+
+ROLES = {
+    ("reads", "firestore"): ("roles/datastore.viewer",),
+    ("writes", "firestore"): ("roles/datastore.user",),
+    ("reads", "bigquery"): ("roles/bigquery.dataViewer", "roles/bigquery.jobUser", "roles/bigquery.readSessionUser"),
+    ("writes", "bigquery"): ("roles/bigquery.dataEditor", "roles/bigquery.jobUser"),
+    ("writes", "pubsub"): ("roles/pubsub.publisher",),
+    ("writes", "storage"): ("roles/storage.objectUser",),
+}
+"""Declared access -> roles; `redis` and `ga4` are reached by network and by the property's own grants."""
+
+AUDIENCE = "scout"
+GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs"
+FIREBASE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to: project, region, the Firestore location that triggers live in, the cache's address."""
+
+    project: str
+    region: str
+    firestore_location: str
+    redis_url: str = ""
+
+    def account(self, name: str) -> str:
+        """A service account's address."""
+        return f"{name}@{self.project}.iam.gserviceaccount.com"
+
+    def environment(self) -> dict[str, str]:
+        """The settings of every function."""
+        issuers = [
+            {
+                "issuer": "https://accounts.google.com",
+                "jwks_url": GOOGLE_KEYS,
+                "audience": AUDIENCE,
+                "operators": [self.account("scout-scheduler"), self.account("scout-pubsub")],
+            },
+            {
+                "issuer": f"https://securetoken.google.com/{self.project}",
+                "jwks_url": FIREBASE_KEYS,
+                "audience": self.project,
+                "operators": [],
+            },
+        ]
+        return {
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "SCOUT_DEAD_LETTER_BUCKET": f"{self.project}-dead-letters",
+            "SCOUT_BIGQUERY_LOCATION": self.region,
+            "SCOUT_TOKEN_ISSUERS": json.dumps(issuers),
+            "REDIS_URL": self.redis_url,
+        }
+
+
+def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> str:
+    """The whole deployment as a shell script."""
+    functions = list(functions)
+    lines = ["#!/usr/bin/env bash", "set -euo pipefail", f"export CLOUDSDK_CORE_PROJECT={shlex.quote(target.project)}"]
+    lines += ["", "# Stores", *_stores(target), "", "# Topics"]
+    lines += [_unless("pubsub topics", topic, "") for topic in topics_of(functions)]
+    lines += ["", "# Who calls: Scheduler and Pub/Sub"]
+    lines += [_account(name) for name in ("scout-scheduler", "scout-pubsub")]
+    for function in functions:
+        lines += ["", f"# {function.name}: {function.description}", *_function(function, target, build)]
+    return "\n".join([*lines, ""])
+
+
+def _stores(target: Target) -> Iterator[str]:
+    location = shlex.quote(target.firestore_location)
+    yield _unless(
+        "firestore databases", "ops", f"--location={location}", describe="--database=ops", create="--database=ops"
+    )
+    bucket = f"gs://{target.project}-dead-letters"
+    options = f"--location={shlex.quote(target.region)} --uniform-bucket-level-access"
+    yield _unless("storage buckets", bucket, options)
+    yield 'firebase deploy --config infra/generated/firebase.json --only firestore --project "$CLOUDSDK_CORE_PROJECT"'
+
+
+def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[str]:
+    account = target.account(function.service_account)
+    yield _account(function.service_account)
+    for role in roles(function):
+        yield (
+            f'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
+            f"--member=serviceAccount:{account} --role={role}"
+        )
+    environment = "@".join(
+        f"{name}={value}"
+        for name, value in {**target.environment(), "THREADS": str(function.concurrency)}.items()
+        if value
+    )
+    options = [
+        "--gen2",
+        "--runtime=python311",
+        f"--region={target.region}",
+        f"--source={build / function.name}",
+        f"--entry-point={function.name}",
+        f"--service-account={account}",
+        f"--memory={function.memory}",
+        f"--concurrency={function.concurrency}",
+        "--cpu=1",
+        f"--timeout={function.timeout_seconds}s",
+        f"--min-instances={function.min_instances}",
+        f"--set-env-vars=^|^{environment}",
+        "--quiet",
+    ]
+    if function.secrets:
+        options.append("--set-secrets=" + ",".join(f"{name}={name}:latest" for name in function.secrets))
+    trigger = function.trigger
+    if trigger.firestore is not None:
+        options += [
+            f"--trigger-location={target.firestore_location}",
+            f"--trigger-service-account={target.account('scout-pubsub')}",
+            f"--trigger-event-filters=type={trigger.firestore.event}",
+            f"--trigger-event-filters=database={trigger.firestore.database}",
+            f"--trigger-event-filters-path-pattern=document={trigger.firestore.document}",
+            *(["--retry"] if function.retry else []),
+        ]
+    else:
+        # The function itself verifies issuer, audience and key of every token (shared/runtime/auth.py).
+        options += ["--trigger-http", "--allow-unauthenticated"]
+    yield f"gcloud functions deploy {function.dashed} " + " ".join(shlex.quote(option) for option in options)
+    if trigger.firestore is not None:
+        caller = f"--member=serviceAccount:{target.account('scout-pubsub')}"
+        yield (
+            'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
+            f"{caller} --role=roles/eventarc.eventReceiver"
+        )
+        yield (
+            f"gcloud run services add-iam-policy-binding {function.dashed} --region={target.region} --quiet "
+            f"{caller} --role=roles/run.invoker"
+        )
+    if trigger.topics or trigger.schedules:
+        yield (
+            f"url=$(gcloud functions describe {function.dashed} --gen2 --region={target.region} "
+            "--format='value(serviceConfig.uri)')"
+        )
+    for topic in trigger.topics:
+        yield _unless(
+            "pubsub subscriptions",
+            function.subscription(topic),
+            f'--topic={topic} --push-endpoint="$url" --push-auth-token-audience={AUDIENCE} '
+            f"--push-auth-service-account={target.account('scout-pubsub')} "
+            "--ack-deadline=600 --min-retry-delay=1s --max-retry-delay=600s --message-retention-duration=7d",
+        )
+    for schedule in trigger.schedules:
+        name = f"{function.dashed}--{schedule.name}"
+        yield _unless(
+            "scheduler jobs",
+            name,
+            f'--location={target.region} --schedule={shlex.quote(schedule.cron)} --uri="$url" --http-method=POST '
+            f"--message-body={shlex.quote(json.dumps(schedule.body))} --headers=Content-Type=application/json "
+            f"--oidc-service-account-email={target.account('scout-scheduler')} --oidc-token-audience={AUDIENCE}",
+            describe=f"{name} --location={target.region}",
+            create=f"http {name}",
+        )
+
+
+def roles(function: FunctionSpec) -> list[str]:
+    """The roles that a function's declared reads and writes need, and no others."""
+    found: dict[str, None] = {}
+    for kind, resources in (("reads", function.reads), ("writes", function.writes)):
+        for resource in resources:
+            found |= dict.fromkeys(ROLES.get((kind, resource.split(":")[0]), ()))
+    if "roles/datastore.user" in found:
+        found.pop("roles/datastore.viewer", None)
+    return list(found)
+
+
+def _account(name: str) -> str:
+    address = f'{name}@"$CLOUDSDK_CORE_PROJECT".iam.gserviceaccount.com'
+    return _unless("iam service-accounts", name, "", describe=address)
+
+
+def _unless(kind: str, name: str, options: str, describe: str = "", create: str = "") -> str:
+    """Create a resource unless it can be described."""
+    made = f"gcloud {kind} create {create or name} {options}".rstrip()
+    return f"gcloud {kind} describe {describe or name} >/dev/null 2>&1 || {made}"

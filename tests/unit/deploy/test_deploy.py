@@ -1,0 +1,85 @@
+"""The deployment as a plan: what it stages stands alone, and its script says what each function declares."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.deploy.plan import Target, roles, script
+from infra.deploy.stage import stage
+from infra.functions import load_functions
+
+ROOT = Path(__file__).parents[3]
+FUNCTIONS = {function.name: function for function in load_functions(ROOT / "functions")}
+TARGET = Target("my-project", "europe-west4", "eur3", "redis://10.0.0.3:6379/0")
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return script(FUNCTIONS.values(), TARGET, Path("build")).splitlines()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_staged_function_serves_from_its_own_folder_alone(name, tmp_path):
+    folder = stage(FUNCTIONS[name], tmp_path)
+    code = (
+        "from functions_framework import create_app; "
+        f"app = create_app('{name}', 'main.py'); "
+        "import shared; print(shared.__path__[0])"
+    )
+    environment = {"PATH": os.environ["PATH"], "GOOGLE_CLOUD_PROJECT": "p", "FUNCTION_TARGET": name}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "shared")
+    assert not list(folder.rglob("function.yaml"))
+    assert not (folder / "infra").exists()
+    assert not (folder / "tests").exists()
+
+
+def test_the_script_is_a_shell_script(lines):
+    assert subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, check=False).returncode == 0
+
+
+def test_the_trigger_of_documents_is_retried_and_called_by_its_own_account(lines):
+    [deploy] = [line for line in lines if line.startswith("gcloud functions deploy stream-document ")]
+    assert "--retry" in deploy
+    assert "--trigger-event-filters=type=google.cloud.firestore.document.v1.written" in deploy
+    assert "--trigger-location=eur3" in deploy
+    assert "--allow-unauthenticated" not in deploy
+    assert any("run services add-iam-policy-binding stream-document" in line for line in lines)
+
+
+def test_one_number_sets_the_platforms_concurrency_and_the_threads(lines):
+    for function in FUNCTIONS.values():
+        [deploy] = [line for line in lines if line.startswith(f"gcloud functions deploy {function.dashed} ")]
+        assert f"--concurrency={function.concurrency} " in deploy
+        assert f"THREADS={function.concurrency}'" in deploy
+
+
+def test_every_topic_and_schedule_reaches_its_function(lines):
+    text = "\n".join(lines)
+    for function in FUNCTIONS.values():
+        for topic in function.trigger.topics:
+            assert f"subscriptions create {function.subscription(topic)} --topic={topic} " in text
+            assert f"topics create {topic}" in text
+        for schedule in function.trigger.schedules:
+            assert f"jobs create http {function.dashed}--{schedule.name} " in text
+
+
+def test_a_function_that_only_reads_may_not_write():
+    assert roles(FUNCTIONS["stream_document"].model_copy(update={"reads": ("firestore:x",), "writes": ()})) == [
+        "roles/datastore.viewer"
+    ]
+
+
+def test_values_with_commas_and_at_signs_survive_as_settings(lines):
+    [deploy] = [line for line in lines if line.startswith("gcloud functions deploy sync-source ")]
+    [given] = [option for option in shlex.split(deploy) if option.startswith("--set-env-vars=^|^")]
+    named = dict(setting.split("=", 1) for setting in given.removeprefix("--set-env-vars=^|^").split("|"))
+    assert '"operators": ["scout-scheduler@my-project.iam.gserviceaccount.com"' in named["SCOUT_TOKEN_ISSUERS"]
+    assert named["REDIS_URL"] == "redis://10.0.0.3:6379/0"
