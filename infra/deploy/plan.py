@@ -79,9 +79,8 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
 
 def _stores(target: Target) -> Iterator[str]:
     location = shlex.quote(target.firestore_location)
-    yield _unless(
-        "firestore databases", "ops", f"--location={location}", describe="--database=ops", create="--database=ops"
-    )
+    ops = "--database=ops"
+    yield _unless("firestore databases", "ops", f"--location={location}", describe=ops, create=ops)
     bucket = f"gs://{target.project}-dead-letters"
     options = f"--location={shlex.quote(target.region)} --uniform-bucket-level-access"
     yield _unless("storage buckets", bucket, options)
@@ -96,11 +95,9 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
             f'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
             f"--member=serviceAccount:{account} --role={role}"
         )
-    environment = "@".join(
-        f"{name}={value}"
-        for name, value in {**target.environment(), "THREADS": str(function.concurrency)}.items()
-        if value
-    )
+    # `|` occurs in no value; gcloud's own delimiter, the comma, does in the issuers.
+    settings = {**target.environment(), "THREADS": str(function.concurrency)}
+    environment = "|".join(f"{name}={value}" for name, value in settings.items() if value)
     options = [
         "--gen2",
         "--runtime=python311",
