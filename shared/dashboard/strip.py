@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.dashboard.needs import Needs
-from shared.ops.records import Progress
+from shared.ops.records import Arrivals, Progress
 
 RUNS = 24
 DEAD_LETTERS = 100
@@ -46,19 +46,19 @@ def _run(run: Progress) -> Values:
 
 def _arrivals(needs: Needs, tenant_id: str) -> Values | None:
     found = [
-        values
+        Arrivals.model_validate(values)
         for _, values in needs.ops.find(
             "arrivals", where=[("tenant_id", "==", tenant_id)], order_by="-finished_at", limit=RUNS
         )
     ]
-    if not found:
+    newest = [entry for entry in found if entry.run_id == found[0].run_id]
+    if not newest:
         return None
-    newest = [values for values in found if values["run_id"] == found[0]["run_id"]]
-    days = sorted(day for values in newest for day in values["days"])
+    days = [entry.days() for entry in newest]
     return {
-        "source": newest[0]["source"],
-        "documents": sum(sum(values["days"].values()) for values in newest),
+        "source": newest[0].source,
+        "documents": sum(count for each in days for count in each.values()),
         "collections": len(newest),
-        "last_day": days[-1] if days else None,
-        "finished_at": newest[0]["finished_at"].isoformat(),
+        "last_day": max((day for each in days for day in each), default=None),
+        "finished_at": newest[0].finished_at.isoformat(),
     }
