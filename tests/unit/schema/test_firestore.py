@@ -1,0 +1,95 @@
+"""Rules and indexes from declarations."""
+
+from shared.schema.firestore import indexes, rules
+from shared.schema.record import Collection, Key, Record
+from tests.unit.schema.samples import Invoice, Shared, Summary
+
+
+class Own(Record):
+    """Of another database."""
+
+    own_id: Key[str]
+
+    collection = Collection("own", database="ops", indexes=(("a", "b"),))
+
+
+class Customer(Record):
+    """The tenants' own documents."""
+
+    tenant_id: Key[str]
+
+    collection = Collection("tenants")
+
+
+def block(text: str, path: str) -> str:
+    """The rules of one collection."""
+    return text.split(f"match /{path} {{")[1].split("\n    }")[0]
+
+
+def test_members_read_their_own_tenants_documents():
+    own = block(rules([Invoice]), "tenants/{tenant_id}/invoices/{document_id}")
+    assert "allow read: if member(tenant_id);" in own
+
+
+def test_a_shared_collection_is_guarded_by_the_documents_own_tenant():
+    own = block(rules([Shared]), "words/{document_id}")
+    assert "allow read: if member(resource.data.tenant_id);" in own
+
+
+def test_a_tenants_own_document_is_guarded_by_its_id():
+    assert "allow read: if member(tenant_id);" in block(rules([Customer]), "tenants/{tenant_id}")
+
+
+def test_members_change_marked_fields_only_and_to_declared_values_only():
+    own = block(rules([Invoice]), "tenants/{tenant_id}/invoices/{document_id}")
+    assert "changes_only(['state', 'remark'])" in own
+    assert "request.resource.data.state in ['open', 'paid']" in own
+    assert "data.remark in" not in own
+
+
+def test_nobody_creates_or_deletes_from_a_browser():
+    text = rules([Invoice, Shared, Customer])
+    assert "create" not in text
+    assert "delete" not in text
+    assert "allow write" not in text
+
+
+def test_a_record_without_marked_fields_is_read_only():
+    assert "update" not in rules([Shared])
+
+
+def test_what_no_record_declares_is_denied():
+    assert "match /" not in rules(()).split("match /databases")[1]
+    assert "summaries" not in rules([Summary])
+
+
+def test_each_database_has_its_own_rules_and_indexes():
+    assert "own" not in rules([Own]).split("documents {")[1]
+    assert "match /own/{document_id}" in rules([Own], "ops")
+    assert indexes([Own])["indexes"] == []
+    assert [index["collectionGroup"] for index in indexes([Own, Invoice], "ops")["indexes"]] == ["own"]
+
+
+def test_index_says_which_fields_in_which_order():
+    first = indexes([Invoice])["indexes"][0]
+    assert first == {
+        "collectionGroup": "invoices",
+        "queryScope": "COLLECTION",
+        "fields": [
+            {"fieldPath": "state", "order": "ASCENDING"},
+            {"fieldPath": "issued_on", "order": "DESCENDING"},
+        ],
+    }
+    assert len(indexes([Invoice])["indexes"]) == 2
+
+
+def test_expiry_is_a_ttl_policy_without_an_index():
+    assert indexes([Invoice, Shared])["fieldOverrides"] == [
+        {"collectionGroup": "invoices", "fieldPath": "expires_at", "ttl": True, "indexes": []}
+    ]
+
+
+def test_braces_are_balanced():
+    text = rules([Invoice, Shared, Customer])
+    assert text.count("{") == text.count("}")
+    assert text.count("(") == text.count(")")
