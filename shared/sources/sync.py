@@ -140,7 +140,7 @@ class Sync:
                 written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
                 pages += 1
                 self._note(report, run_id, request, page, offset)
-                tracker.step(done=base + written, counts={report.collection.name: page.reported})
+                tracker.step(done=base + written, counts={"documents": base + written})
                 if page.next_offset is not None:
                     offset = page.next_offset
                     if self._clock() - started > SLICE_SECONDS:
