@@ -17,8 +17,8 @@ class SourceRow(Record):
     tenant_id: Key[str]
     source: str
     date: Immutable[Day] = Field(description="The day, in the source's own time zone.")
-    sync_run_id: str = Field(description="The sync that wrote this version of the row.")
-    synced_at: datetime
+    sync_run_id: str | None = Field(None, description="The sync that wrote this version of the row, if one did.")
+    synced_at: datetime | None = None
 
 
 class GaRow(SourceRow):
