@@ -194,7 +194,7 @@ def _rebuild() -> str:
         {
             "entity_type": entity.entity_type,
             "columns": entity.columns,
-            "select": render(entity.sql, dataset=DATASET, tables=RAW_TABLES),
+            "select": render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity),
         }
         for entity in entities
     ]
@@ -227,7 +227,7 @@ def statements() -> Iterator[tuple[str, str]]:
     for record in streamed_records():
         yield from _of(record)
     for entity in (*ENTITIES, SOURCE_TABLE):
-        yield entity.sql, render(entity.sql, dataset=DATASET, tables=RAW_TABLES)
+        yield entity.sql, render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity)
     etl: dict[str, Any] = {"dataset": DATASET, "tables": RAW_TABLES, "entities": ENTITIES, "schema_version": 1}
     for name in ("arrived", "changed_days", "conserved"):
         yield f"analytics/sql/{name}.sql", render(f"analytics/sql/{name}.sql", **etl)

@@ -1,0 +1,217 @@
+"""When the ETL runs, waits and tells; what its SQL does is tested on the emulator."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.run_etl.main import handle
+from shared.analytics.etl import BEGINNING, OVERLAP, PATIENCE, Etl
+from shared.analytics.messages import EtlFinished, EtlRequested
+from shared.errors import BadRequest, Unavailable
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook
+from shared.ops.records import Arrivals
+from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
+
+NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
+DAYS = [date(2026, 1, 4), date(2026, 1, 3)]
+KEPT = {"measure_in": 9, "measure_out": 9, "unmapped": 0}
+
+
+class World:
+    """An ETL over a scripted warehouse: two days changed, all documents of a sync arrived."""
+
+    def __init__(self) -> None:
+        self.ops, self.publisher = FakeDocuments(), FakePublisher()
+        self.now = NOW
+        self.days = list(DAYS)
+        self.conserved = [{"entity_type": "page", "rows_in": 5, "rows_out": 4, **KEPT}]
+        self.arrived = 3
+        self.refused = 0
+        self.warehouse = ScriptedWarehouse(
+            **{
+                "changes.day": lambda since: [{"day": day} for day in self.days],
+                "AS arrived": lambda run_id, since: [
+                    {"collection_name": "ga_page_performance", "arrived": self.arrived, "refused": self.refused}
+                ],
+                "taken": lambda days: self.conserved,
+            }
+        )
+        self.leases = Leases(self.ops, lambda: self.now)
+        self.etl = Etl(
+            self.warehouse,
+            self.ops,
+            ProgressBook(self.ops, lambda: self.now),
+            self.leases,
+            self.publisher,
+            now=lambda: self.now,
+        )
+
+    def write_ledger(self, documents: int = 3) -> None:
+        ledger = Arrivals(
+            run_id="sync-1",
+            tenant_id="demo",
+            source="ga4",
+            collection_name="ga_page_performance",
+            pages={"0": {"2026-01-04": documents}},
+            complete=True,
+            finished_at=NOW,
+        )
+        self.ops.documents["arrivals/sync-1:ga_page_performance"] = ledger.document()
+
+    @property
+    def since(self) -> list[datetime]:
+        return [parameters["since"] for sql, parameters in self.warehouse.queries if "changes.day" in sql]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_days_that_changed_are_rebuilt_oldest_first_and_the_end_is_told(world: World):
+    result = world.etl.run("demo", "etl-1")
+    rebuild = next(
+        parameters for sql, parameters in world.warehouse.executed if "daily_entity_metrics` AS target" in sql
+    )
+    assert rebuild["days"] == sorted(DAYS)
+    assert (rebuild["first_day"], rebuild["last_day"]) == (DAYS[1], DAYS[0])
+    assert (result.days, result.rows_in, result.rows_out, result.leaks) == (2, 5, 4, ())
+    assert world.publisher.messages == [EtlFinished(tenant_id="demo", run_id="etl-1")]
+
+
+def test_without_changes_nothing_is_rebuilt_and_the_end_is_told_all_the_same(world: World):
+    world.days = []
+    world.etl.run("demo", "etl-1")
+    assert not [sql for sql, _ in world.warehouse.executed if "daily_entity_metrics" in sql]
+    assert world.publisher.messages == [EtlFinished(tenant_id="demo", run_id="etl-1")]
+
+
+def test_next_run_looks_from_where_the_last_began_less_what_may_still_appear(world: World):
+    world.etl.run("demo", "etl-1")
+    world.now += timedelta(hours=1)
+    world.etl.run("demo", "etl-2")
+    assert world.since == [BEGINNING, NOW - OVERLAP]
+
+
+def test_full_run_looks_at_everything(world: World):
+    world.etl.run("demo", "etl-1")
+    world.etl.run("demo", "etl-2", full=True)
+    assert world.since == [BEGINNING, BEGINNING]
+
+
+def test_crash_before_the_end_moves_no_watermark(world: World):
+    world.conserved = [{}]
+    with pytest.raises(KeyError):
+        world.etl.run("demo", "etl-1")
+    assert "etl/demo" not in world.ops.documents
+    assert world.publisher.messages == []
+    assert world.ops.documents["progress/etl-1"]["status"] == "failed"
+
+
+def test_second_run_of_a_tenant_is_asked_to_come_again(world: World):
+    with world.leases.hold("etl:demo", 60), pytest.raises(Unavailable, match="running"):
+        world.etl.run("demo", "etl-1")
+    assert world.warehouse.queries == []
+
+
+def test_documents_on_their_way_are_waited_for(world: World):
+    world.write_ledger()
+    world.arrived = 2
+    with pytest.raises(Unavailable) as waits:
+        world.etl.run("demo", "etl-1", "sync-1")
+    assert waits.value.fields["missing"] == 1
+    assert world.warehouse.executed == []
+    world.arrived = 3
+    assert world.etl.run("demo", "etl-1", "sync-1").leaks == ()
+
+
+def test_refused_documents_have_arrived_too(world: World):
+    world.write_ledger()
+    world.arrived, world.refused = 1, 2
+    result = world.etl.run("demo", "etl-1", "sync-1")
+    assert (result.refused, result.leaks) == (2, ())
+
+
+def test_leak_is_told_once_patience_ends(world: World):
+    world.write_ledger()
+    world.arrived = 1
+    world.now += PATIENCE
+    result = world.etl.run("demo", "etl-1", "sync-1")
+    assert result.leaks == ("stream ga_page_performance: 2 of 3 documents did not arrive",)
+    assert world.ops.documents["progress/etl-1"]["counts"]["leaks"] == 1
+
+
+def test_rows_loaded_by_hand_without_a_ledger_are_not_waited_for(world: World):
+    assert world.etl.run("demo", "etl-1", "sync-unknown").days == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"measure_out": 8}, "9 in the raw rows, 8 in the metrics"),
+        ({"rows_out": 0}, "no metrics of 5 raw rows"),
+        ({"unmapped": 2}, "2 rows of entities that the map does not know"),
+    ],
+)
+def test_what_a_stage_lost_is_told_in_words(world: World, changes: dict[str, int], said: str):
+    world.conserved[0] |= changes
+    assert world.etl.run("demo", "etl-1").leaks == (f"etl page: {said}",)
+
+
+@pytest.mark.parametrize("missing", ["tenant_id", "run_id"])
+def test_message_without_tenant_or_run_is_refused(world: World, missing: str):
+    given = {"tenant_id": "demo", "run_id": "etl-1"}
+    del given[missing]
+    with pytest.raises(BadRequest):
+        world.etl.work(EtlRequested.model_validate(given))
+
+
+def test_run_after_a_sync_is_called_after_it_so_that_a_repeat_is_the_same_run(world: World):
+    for _ in range(2):
+        world.etl.work(EtlRequested(tenant_id="demo", source="ga4", run_id="sync-1"))
+    assert {message.run_id for message in world.publisher.messages if isinstance(message, EtlFinished)} == {
+        "etl-sync-1"
+    }
+    assert [path for path in world.ops.documents if path.startswith("progress/")] == ["progress/etl-sync-1"]
+
+
+# --- the function ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clients(world: World) -> Any:
+    return fake_clients("demo", "other", ops=world.ops, publisher=world.publisher, etl=world.etl)
+
+
+def test_person_is_answered_with_the_run_that_was_asked_for(world: World, clients: Any):
+    response = handle(posted({}, token="demo"), clients)
+    run_id = response.get_json()["run_id"]
+    assert response.status_code == 202
+    assert world.publisher.messages == [EtlRequested(tenant_id="demo", run_id=run_id)]
+    assert world.ops.documents[f"progress/{run_id}"]["status"] == "requested"
+    assert world.warehouse.queries == []
+
+
+def test_operator_who_names_no_tenant_asks_for_all(world: World, clients: Any):
+    response = handle(posted({}), clients)
+    assert len(response.get_json()["run_ids"]) == 2
+    messages: list[Any] = world.publisher.messages
+    assert sorted(message.tenant_id for message in messages) == ["demo", "other"]
+
+
+def test_pushed_message_is_worked_and_its_repeat_ends_the_same(world: World, clients: Any):
+    message = {"tenant_id": "demo", "source": "ga4", "run_id": "sync-1"}
+    states = []
+    for _ in range(2):
+        assert handle(pushed(message), clients).status_code == 204
+        states.append(dict(world.ops.documents))
+    assert states[0] == states[1]
+
+
+def test_pushed_message_that_cannot_be_read_is_set_aside(world: World, clients: Any):
+    assert handle(pushed(b"{"), clients).status_code == 204
+    assert handle(pushed({"tenant_id": "demo", "full": "perhaps"}, message_id="2"), clients).status_code == 204
+    assert clients.dead_letters.count() == 2
+    assert world.warehouse.queries == []
