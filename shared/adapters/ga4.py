@@ -1,10 +1,13 @@
 """The Google Analytics Data API through its official client, over REST."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import google.auth
+import stamina
 from google.analytics.data_v1beta.services.beta_analytics_data import BetaAnalyticsDataClient
 from google.analytics.data_v1beta.services.beta_analytics_data.transports.rest import BetaAnalyticsDataRestTransport
 from google.analytics.data_v1beta.types import (
@@ -15,8 +18,9 @@ from google.analytics.data_v1beta.types import (
     RunReportRequest,
     RunReportResponse,
 )
-from google.api_core import exceptions, retry
+from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
 from shared.errors import Rejected, Unavailable
@@ -26,24 +30,34 @@ from shared.tenants.records import SourceSettings
 
 SCOPES = ("https://www.googleapis.com/auth/analytics.readonly",)
 ROWS_PER_PAGE = 5_000
-RETRY = retry.Retry(
-    predicate=retry.if_exception_type(
-        exceptions.TooManyRequests, exceptions.ServiceUnavailable, exceptions.InternalServerError, RequestException
-    ),
-    initial=0.5,
-    maximum=15.0,
-    timeout=60.0,
-)
+PATIENCE_SECONDS = 60.0
+ATTEMPTS = 5
+"""Google blocks a project for the hour after ten server errors (https://developers.google.com/analytics/devguides/reporting/data/v1/quotas)."""
+CALL_SECONDS = 60.0
+TRANSIENT = (exceptions.TooManyRequests, exceptions.ServerError, RequestException)
 
 
 class Ga4Source:
-    """GA4 reports (port `Source`). Quota and server errors are retried for a minute, then Unavailable."""
+    """GA4 reports (port `Source`).
 
-    def __init__(self, client: BetaAnalyticsDataClient) -> None:
+    Quota and server errors are tried again when the answer says (Retry-After), or after growing pauses; Unavailable
+    once that would last longer than `patience_seconds`.
+    """
+
+    def __init__(
+        self,
+        client: BetaAnalyticsDataClient,
+        rows_per_page: int = ROWS_PER_PAGE,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._client = client
+        self._rows_per_page = rows_per_page
+        self._patience_seconds = patience_seconds
 
     @classmethod
-    def connect(cls, endpoint: str) -> "Ga4Source":
+    def connect(
+        cls, endpoint: str, rows_per_page: int = ROWS_PER_PAGE, patience_seconds: float = PATIENCE_SECONDS
+    ) -> "Ga4Source":
         """A client; an endpoint that begins with http:// is plaintext and takes anonymous callers."""
         scheme, _, host = endpoint.partition("://")
         if scheme == "http":
@@ -51,7 +65,7 @@ class Ga4Source:
         else:
             credentials, _ = google.auth.default(scopes=SCOPES)
         transport = BetaAnalyticsDataRestTransport(host=host, url_scheme=scheme, credentials=credentials)
-        return cls(BetaAnalyticsDataClient(transport=transport))
+        return cls(BetaAnalyticsDataClient(transport=transport), rows_per_page, patience_seconds)
 
     def pages(
         self, report: Report, settings: SourceSettings, tenant_id: str, run_id: str, since: date, offset: int
@@ -77,17 +91,49 @@ class Ga4Source:
             order_bys=[
                 OrderBy(dimension=OrderBy.DimensionOrderBy(dimension_name=api_name(name))) for name in report.dimensions
             ],
-            limit=ROWS_PER_PAGE,
+            limit=self._rows_per_page,
             offset=offset,
             return_property_quota=True,
         )
+        until = time.monotonic() + self._patience_seconds
         try:
-            # proto-plus costs ten times the raw message per value read.
-            return RunReportResponse.pb(self._client.run_report(request, retry=RETRY, timeout=60.0))
-        except (exceptions.TooManyRequests, exceptions.ServerError, exceptions.RetryError, RequestException) as error:
+            for attempt in stamina.retry_context(
+                on=lambda error: _pause(error, until),
+                attempts=ATTEMPTS,
+                timeout=self._patience_seconds,
+                wait_initial=0.5,
+                wait_max=15.0,
+            ):
+                with attempt:
+                    answer = self._client.run_report(request, retry=None, timeout=CALL_SECONDS)
+        except (*TRANSIENT, GoogleAuthError) as error:
             raise Unavailable("GA4 is not available", cause=str(error)[:300]) from error
         except exceptions.ClientError as error:
             raise Rejected("GA4 refused the request", cause=str(error)[:300], property=settings.property_id) from error
+        # proto-plus costs ten times the raw message per value read.
+        return RunReportResponse.pb(answer)
+
+
+def _pause(error: Exception, until: float) -> bool | float:
+    """Seconds to wait before trying again; True: as long as usual, False: trying again is no use before `until`."""
+    if not isinstance(error, TRANSIENT):
+        return False
+    asked = _retry_after(error)
+    if asked is None:
+        return True
+    return asked if time.monotonic() + asked <= until else False
+
+
+def _retry_after(error: Exception) -> float | None:
+    """What the answer's Retry-After header says, in seconds from now; None where it says nothing."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    said = str(headers.get("Retry-After", ""))
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
 
 
 def _documents(
