@@ -1,64 +1,21 @@
 """The page in a real Chromium, on the local cloud: what people see, as it happens."""
 
 import re
-import shutil
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from infra.local.cloud import LocalCloud
 from shared.analytics.records import DailyEntityMetrics
 from shared.runtime.clients import Clients
 from shared.schema.bigquery import plain_table
-from shared.settings import Settings
 from shared.tenants.records import Tenant
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WAIT_MILLISECONDS = 30_000
 LAST_DAY = date(2026, 3, 15)
 NOW = datetime(2026, 3, 16, 6, tzinfo=UTC)
-
-expect.set_options(timeout=WAIT_MILLISECONDS)
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("functions")
-    (folder / "dashboard").symlink_to(ROOT / "functions" / "dashboard")
-    with LocalCloud(tmp_path_factory.mktemp("cloud"), folder) as cloud:
-        yield cloud
-
-
-@pytest.fixture(scope="module")
-def clients(cloud: LocalCloud) -> Iterator[Clients]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in cloud.env.items():
-            environment.setenv(name, value)
-        yield Clients(Settings())  # type: ignore[call-arg]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -76,35 +33,6 @@ def tenant(clients: Clients) -> str:
     )
     clients.documents.put(f"tenants/{tenant_id}", settings.document())
     return tenant_id
-
-
-@pytest.fixture
-def visit(cloud: LocalCloud, chromium: Browser, tenant: str) -> Iterator[Any]:
-    """Opens pages as a person of the tenant; afterwards nothing may have gone wrong or gone elsewhere."""
-    contexts: list[BrowserContext] = []
-    wrong: list[str] = []
-    home = cloud.url("dashboard").rstrip("/")
-
-    def requested(url: str) -> None:
-        if not url.startswith((home, "data:")):
-            wrong.append(f"asked another host: {url}")
-
-    def open_page(path: str = "", **options: Any) -> Page:
-        context = chromium.new_context(**options)
-        context.set_default_timeout(WAIT_MILLISECONDS)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-        page.on("request", lambda request: requested(request.url))
-        page.goto(f"{home}/t/{tenant}/{path}#token={cloud.token('ann@shop.test', tenant)}")
-        expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
 
 
 def put(clients: Clients, tenant: str, key: str, mid: float | None, **changes: Any) -> None:
