@@ -7,33 +7,43 @@ from dataclasses import dataclass
 class Entity:
     """One entity type.
 
-    columns: what `sql/<entity_type>.sql` yields besides date and entity_id, all columns of daily_entity_metrics.
+    columns: what its SQL yields besides date and entity_id, all columns of daily_entity_metrics.
+    dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
     measure_in, measure_out: a sum over the raw rows and over the entity's rows that aggregation must not change.
     """
 
     entity_type: str
     table: str
     columns: tuple[str, ...]
+    dimension: str = ""
+    attributes: str = ""
     measure_in: str = "raw.sessions"
     measure_out: str = "metrics.sessions"
 
     @property
     def sql(self) -> str:
         """Path of its SQL under shared/."""
-        return f"analytics/sql/{self.entity_type}.sql"
+        return f"analytics/sql/{'sessions_by' if self.dimension else self.entity_type}.sql"
 
 
 _TRAFFIC = ("users", "sessions", "engaged_sessions", "bounces", "conversions", "revenue")
+_NEW_TRAFFIC = (*_TRAFFIC, "new_users")
 
 ENTITIES: tuple[Entity, ...] = (
-    Entity("property", "ga_property_totals", (*_TRAFFIC, "new_users", "pageviews")),
+    Entity("property", "ga_property_totals", (*_NEW_TRAFFIC, "pageviews")),
     Entity("page", "ga_page_performance", (*_TRAFFIC, "pageviews", "attributes")),
     Entity("landing_page", "ga_landing_pages", _TRAFFIC),
-    Entity("device", "ga_device_metrics", (*_TRAFFIC, "new_users")),
-    Entity("browser", "ga_device_metrics", (*_TRAFFIC, "new_users")),
-    Entity("source_medium", "ga_traffic_sources", (*_TRAFFIC, "new_users", "attributes")),
-    Entity("channel", "ga_traffic_sources", (*_TRAFFIC, "new_users")),
-    Entity("campaign", "ga_traffic_sources", (*_TRAFFIC, "new_users")),
+    Entity("device", "ga_device_metrics", _NEW_TRAFFIC, "raw.device_category"),
+    Entity("browser", "ga_device_metrics", _NEW_TRAFFIC, "raw.browser"),
+    Entity(
+        "source_medium",
+        "ga_traffic_sources",
+        (*_NEW_TRAFFIC, "attributes"),
+        "CONCAT(raw.session_source, ' / ', raw.session_medium)",
+        "JSON_OBJECT('channel', ANY_VALUE(raw.session_default_channel_group))",
+    ),
+    Entity("channel", "ga_traffic_sources", _NEW_TRAFFIC, "raw.session_default_channel_group"),
+    Entity("campaign", "ga_traffic_sources", _NEW_TRAFFIC, "raw.session_campaign_name"),
     Entity(
         "event",
         "ga_funnel_events",

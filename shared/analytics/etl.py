@@ -150,7 +150,7 @@ class Etl:
                 {
                     "entity_type": entity.entity_type,
                     "columns": entity.columns,
-                    "select": render(entity.sql, dataset=dataset, tables=RAW_TABLES),
+                    "select": render(entity.sql, dataset=dataset, tables=RAW_TABLES, entity=entity),
                 }
                 for entity in entities
             ],

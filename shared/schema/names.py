@@ -15,7 +15,7 @@ TenantId = Annotated[str, StringConstraints(pattern=TENANT.pattern)]
 
 def tenant_id(value: str) -> str:
     """The value where it may name a tenant; BadRequest otherwise."""
-    if not TENANT.match(value):
+    if not TENANT.fullmatch(value):
         raise BadRequest(
             "tenant_id is not valid",
             field="tenant_id",

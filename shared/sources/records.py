@@ -30,34 +30,34 @@ class GaRow(SourceRow):
     thresholded: bool = Field(False, description="The API withheld rows of few users.")
 
 
-class GaTotals(GaRow):
-    """A property's totals of one day."""
+class GaSessions(GaRow):
+    """What most reports measure of the sessions of one thing on one day."""
 
-    total_users: int = Field(ge=0)
-    new_users: int = Field(ge=0)
     sessions: int = Field(ge=0)
     engaged_sessions: int = Field(ge=0)
-    screen_page_views: int = Field(ge=0)
+    total_users: int = Field(ge=0)
     key_events: float = Field(ge=0)
     purchase_revenue: float
+
+
+class GaTotals(GaSessions):
+    """A property's totals of one day."""
+
+    new_users: int = Field(ge=0)
+    screen_page_views: int = Field(ge=0)
 
     collection = Collection("tenants/{tenant_id}/ga_property_totals")
     table = Table("aso_tenant_{tenant_id}.ga_property_totals", partition_by="date", retention_days=RETENTION_DAYS)
 
 
-class GaTrafficSource(GaRow):
+class GaTrafficSource(GaSessions):
     """Sessions of one source, medium and campaign on one day."""
 
     session_source: str
     session_medium: str
     session_campaign_name: str
     session_default_channel_group: str
-    sessions: int = Field(ge=0)
-    engaged_sessions: int = Field(ge=0)
-    total_users: int = Field(ge=0)
     new_users: int = Field(ge=0)
-    key_events: float = Field(ge=0)
-    purchase_revenue: float
 
     collection = Collection("tenants/{tenant_id}/ga_traffic_sources")
     table = Table(
@@ -68,17 +68,12 @@ class GaTrafficSource(GaRow):
     )
 
 
-class GaDeviceMetric(GaRow):
+class GaDeviceMetric(GaSessions):
     """Sessions of one device category and browser on one day."""
 
     device_category: str
     browser: str
-    sessions: int = Field(ge=0)
-    engaged_sessions: int = Field(ge=0)
-    total_users: int = Field(ge=0)
     new_users: int = Field(ge=0)
-    key_events: float = Field(ge=0)
-    purchase_revenue: float
 
     collection = Collection("tenants/{tenant_id}/ga_device_metrics")
     table = Table(
@@ -89,16 +84,11 @@ class GaDeviceMetric(GaRow):
     )
 
 
-class GaPagePerformance(GaRow):
+class GaPagePerformance(GaSessions):
     """One page on one day."""
 
     page_path: str
-    sessions: int = Field(ge=0)
-    engaged_sessions: int = Field(ge=0)
-    total_users: int = Field(ge=0)
     screen_page_views: int = Field(ge=0)
-    key_events: float = Field(ge=0)
-    purchase_revenue: float
 
     collection = Collection("tenants/{tenant_id}/ga_page_performance")
     table = Table(
@@ -109,15 +99,10 @@ class GaPagePerformance(GaRow):
     )
 
 
-class GaLandingPage(GaRow):
+class GaLandingPage(GaSessions):
     """Sessions that began on one page on one day."""
 
     landing_page: str
-    sessions: int = Field(ge=0)
-    engaged_sessions: int = Field(ge=0)
-    total_users: int = Field(ge=0)
-    key_events: float = Field(ge=0)
-    purchase_revenue: float
 
     collection = Collection("tenants/{tenant_id}/ga_landing_pages")
     table = Table(

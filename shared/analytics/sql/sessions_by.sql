@@ -1,6 +1,6 @@
 SELECT
   raw.date,
-  raw.device_category AS entity_id,
+  {{ entity.dimension }} AS entity_id,
   SUM(raw.total_users) AS users,
   SUM(raw.new_users) AS new_users,
   SUM(raw.sessions) AS sessions,
@@ -8,6 +8,10 @@ SELECT
   SUM(raw.sessions) - SUM(raw.engaged_sessions) AS bounces,
   CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
   CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue
-FROM `{{ dataset }}.ga_device_metrics` AS raw
+  {%- if entity.attributes %},
+  {{ entity.attributes }} AS attributes
+  {%- endif %}
+
+FROM `{{ dataset }}.{{ entity.table }}` AS raw
 WHERE raw.date IN UNNEST(@days)
-GROUP BY raw.date, raw.device_category
+GROUP BY raw.date, {{ entity.dimension }}
