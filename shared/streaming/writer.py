@@ -19,8 +19,9 @@ IN_FLIGHT = 2
 BATCH_ROWS = 500
 # A request may hold 10 MB, its envelope included.
 BATCH_BYTES = 9_000_000
-WAITING_ROWS = 5_000
-WAITING_BYTES = 64_000_000
+# What a process holds at a time, over all tables, waiting or in flight: a slow BigQuery must not fill its memory.
+HELD_ROWS = 5_000
+HELD_BYTES = 64_000_000
 APPEND_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 
@@ -40,16 +41,26 @@ class Writer:
         self._sink = sink
         self._durable = durable
         self._tables: dict[str, _Table] = {}
+        self._rows = 0
+        self._bytes = 0
 
     async def write(self, row: Row) -> None:
         """Return once the row is durable and what follows is done.
 
         Raises RowRefused (BigQuery will never take it), TenantNotProvisioned, or Unavailable (it may have landed).
         """
+        if self._rows >= HELD_ROWS or self._bytes >= HELD_BYTES:
+            raise Unavailable("too many rows wait for BigQuery", table=row.table)
         table = self._tables.get(row.table)
         if table is None:
             table = self._tables[row.table] = _Table(partial(self._sink.connect, row.table, row.record), self._durable)
-        await table.put(row)
+        self._rows += 1
+        self._bytes += len(row.data)
+        try:
+            await table.put(row)
+        finally:
+            self._rows -= 1
+            self._bytes -= len(row.data)
 
     def close(self) -> None:
         """Close every connection."""
@@ -66,7 +77,6 @@ class _Table:
         self._durable = durable
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting] = deque()
-        self._waiting_bytes = 0
         self._in_flight = 0
         self._pumping = False
         self._connection: Connection | None = None
@@ -74,11 +84,8 @@ class _Table:
         self._commits: set[asyncio.Task[None]] = set()
 
     async def put(self, row: Row) -> None:
-        if len(self._waiting) >= WAITING_ROWS or self._waiting_bytes >= WAITING_BYTES:
-            raise Unavailable("too many rows wait for BigQuery", table=row.table)
         waiting = _Waiting(row, self._loop.create_future())
         self._waiting.append(waiting)
-        self._waiting_bytes += len(row.data)
         if not self._pumping and self._in_flight < IN_FLIGHT:
             # Soon, not now: requests that became ready in the same turn of the loop leave in the same batch.
             self._pumping = True
@@ -111,7 +118,6 @@ class _Table:
                 break
             batch.append(self._waiting.popleft())
             size += length
-        self._waiting_bytes -= size
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:

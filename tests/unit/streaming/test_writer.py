@@ -128,18 +128,20 @@ async def test_batches_stay_below_the_size_of_a_request(monkeypatch):
     assert sink.batches == [2, 2, 1]
 
 
-async def test_a_full_queue_answers_at_once(monkeypatch):
-    monkeypatch.setattr(module, "WAITING_ROWS", 1)
+@pytest.mark.parametrize("limit", ["HELD_ROWS", "HELD_BYTES"])
+async def test_a_full_process_answers_at_once_whatever_the_table(monkeypatch, limit):
+    monkeypatch.setattr(module, limit, 1)
     sink = FakeSink()
     sink.held = True
     writer = Writer(sink, Followed())
     first = asyncio.create_task(writer.write(row()))
-    await asyncio.sleep(0)
-    with pytest.raises(Unavailable, match="too many rows wait"):
-        await writer.write(row())
     await settle()
+    with pytest.raises(Unavailable, match="too many rows wait"):
+        await writer.write(row(table="d.other"))
+    sink.held = False
     sink.release()
     await first
+    await writer.write(row(table="d.other"))
 
 
 async def test_an_append_without_an_answer_is_given_up(monkeypatch):
