@@ -8,7 +8,7 @@ Repeats: safe, because a run's id and day come from what asked for it, and the r
 import functions_framework
 from flask import Request, Response
 
-from shared.detectors.messages import DetectorsAsked
+from shared.detectors.messages import DetectorsAsked, DetectorsRequested
 from shared.runtime.clients import Clients, connect
 from shared.runtime.invocation import invocation
 
@@ -20,11 +20,10 @@ def run_detectors(request: Request) -> Response:
 
 def handle(request: Request, clients: Clients) -> Response:
     with invocation(request, clients) as call:
-        asked = call.message(DetectorsAsked)
-        if asked.explain is not None:
+        if call.pushed:
+            call.outcome = clients.detectors.work(call.message(DetectorsRequested), call.envelope.subscription)
+        elif (asked := call.message(DetectorsAsked)).explain is not None:
             call.outcome = clients.detectors.explain(asked)
-        elif call.pushed:
-            call.outcome = clients.detectors.work(asked, call.envelope.subscription)
         else:
             call.accept(clients.detectors.ask(asked, call.caller.subject))
     return call.response

@@ -7,7 +7,7 @@ Repeats: safe, because the days that changed are rebuilt from the views, and a r
 import functions_framework
 from flask import Request, Response
 
-from shared.analytics.messages import EtlRequested
+from shared.analytics.messages import EtlAsked, EtlRequested
 from shared.runtime.clients import Clients, connect
 from shared.runtime.invocation import invocation
 
@@ -19,9 +19,8 @@ def run_etl(request: Request) -> Response:
 
 def handle(request: Request, clients: Clients) -> Response:
     with invocation(request, clients) as call:
-        asked = call.message(EtlRequested)
         if call.pushed:
-            call.outcome = clients.etl.work(asked)
+            call.outcome = clients.etl.work(call.message(EtlRequested))
         else:
-            call.accept(*clients.etl.ask(asked, clients.tenants.ids, call.caller.subject))
+            call.accept(*clients.etl.ask(call.message(EtlAsked), clients.tenants.ids, call.caller.subject))
     return call.response

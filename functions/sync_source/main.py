@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from shared.runtime.clients import Clients, connect
 from shared.runtime.invocation import invocation
-from shared.sources.messages import SyncRequested
+from shared.sources.messages import SyncAsked, SyncRequested
 
 
 @functions_framework.http
@@ -19,9 +19,8 @@ def sync_source(request: Request) -> Response:
 
 def handle(request: Request, clients: Clients) -> Response:
     with invocation(request, clients) as call:
-        asked = call.message(SyncRequested)
         if call.pushed:
-            call.outcome = clients.sync.run(asked)
+            call.outcome = clients.sync.run(call.message(SyncRequested))
         else:
-            call.accept(*clients.sync.ask(asked, call.caller.subject))
+            call.accept(*clients.sync.ask(call.message(SyncAsked), call.caller.subject))
     return call.response

@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
-from shared.analytics.messages import EtlFinished, EtlRequested
+from shared.analytics.messages import EtlAsked, EtlFinished, EtlRequested
 from shared.analytics.records import DailyEntityMetrics, EntityMap, EtlState
-from shared.errors import BadRequest, Unavailable
+from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, StageCount
@@ -63,20 +63,18 @@ class Etl:
         self._entities = entities
         self._now = now
 
-    def ask(self, request: EtlRequested, tenants: Callable[[], list[str]], requested_by: str) -> list[str]:
+    def ask(self, asked: EtlAsked, tenants: Callable[[], list[str]], requested_by: str) -> list[str]:
         """Ask for a run of one tenant, or, without a tenant, of every tenant; the run ids."""
         run_ids = []
-        for tenant_id in [request.tenant_id] if request.tenant_id else tenants():
+        for tenant_id in [asked.tenant_id] if asked.tenant_id else tenants():
             run_id = f"etl-{tenant_id}-{secrets.token_hex(4)}"
             self._progress.request(run_id, "etl", tenant_id, requested_by)
-            self._publisher.publish(request.model_copy(update={"tenant_id": tenant_id, "run_id": run_id}))
+            self._publisher.publish(EtlRequested(tenant_id=tenant_id, run_id=run_id, full=asked.full))
             run_ids.append(run_id)
         return run_ids
 
     def work(self, request: EtlRequested) -> EtlResult:
         """Do what a message asks: after a sync (it names its source), or on request."""
-        if request.tenant_id is None or request.run_id is None:
-            raise BadRequest("the message names no tenant or run", field="tenant_id, run_id", expected="both")
         if request.source is not None:
             return self.run(request.tenant_id, f"etl-{request.run_id}", request.run_id, request.full)
         return self.run(request.tenant_id, request.run_id, full=request.full)

@@ -8,18 +8,25 @@ from shared.schema.message import Message
 from shared.schema.names import TenantId
 
 
-class EtlRequested(Message):
-    """Bring a tenant's metrics up to date; after a sync, once its documents have arrived.
+class EtlAsked(Message):
+    """What people and Scheduler ask: bring the metrics of one tenant, or of all, up to date."""
 
-    It takes SourceSynced too: `run_id` is then the sync's.
+    tenant_id: TenantId | None = Field(None, description="An operator who leaves it out means every tenant.")
+    full: bool = Field(False, description="Rebuild every day, not only those that changed.")
+
+
+class EtlRequested(Message):
+    """Bring a tenant's metrics up to date in the run of this id.
+
+    It takes SourceSynced too: then `source` is given and `run_id` is the sync's, whose documents must have arrived.
     """
 
     topic: ClassVar[str] = "etl-requested"
 
-    tenant_id: TenantId | None = Field(None, description="An operator who leaves it out means every tenant.")
+    tenant_id: TenantId
+    run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
     source: str | None = None
-    run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$", description="The sync, or the run of a repeat.")
-    full: bool = Field(False, description="Rebuild every day, not only those that changed.")
+    full: bool = False
 
 
 class EtlFinished(Message):

@@ -69,4 +69,3 @@ def _page(detector: Detector) -> list[str]:
 def _window(detector: Detector, name: str) -> str:
     span = detector.span(name)
     return f"{span.days} days, {span.first} to {span.last} days back"
-

@@ -9,23 +9,22 @@ from shared.schema.message import Message
 from shared.schema.names import TenantId
 
 
+class DetectorsAsked(Message):
+    """What people ask: a run, or a question about one detector."""
+
+    tenant_id: TenantId | None = None
+    as_of: date | None = Field(None, description="The last day judged, inclusive; left out: the last settled one.")
+    explain: str | None = Field(None, description="A detector's id: answer its SQL, windows, guards and thresholds.")
+
+
 class DetectorsRequested(Message):
-    """Run the catalogue for one tenant; `as_of` is the last day judged, inclusive."""
+    """Run the catalogue for one tenant. It takes EtlFinished too, whose `run_id` is the ETL's."""
 
     topic: ClassVar[str] = "detectors-requested"
 
     tenant_id: TenantId
+    run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
     as_of: date | None = None
-    run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$")
-
-
-class DetectorsAsked(Message):
-    """All that `run_detectors` takes: a request, the end of an ETL run, or a question about one detector."""
-
-    tenant_id: TenantId | None = None
-    as_of: date | None = None
-    run_id: str | None = Field(None, pattern=r"^[\w.-]{1,100}$")
-    explain: str | None = Field(None, description="A detector's id: answer its SQL, windows, guards and thresholds.")
 
 
 class DetectorRunFinished(Message):

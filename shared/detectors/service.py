@@ -69,17 +69,16 @@ class Detectors:
             raise BadRequest(
                 "as_of lies in the future", errors=[{"field": "as_of", "expected": "today (UTC) or earlier"}]
             )
-        run_id = asked.run_id or f"detectors-{tenant_id}-{secrets.token_hex(4)}"
+        run_id = f"detectors-{tenant_id}-{secrets.token_hex(4)}"
         self._progress.request(run_id, "detectors", tenant_id, requested_by)
         self._publisher.publish(DetectorsRequested(tenant_id=tenant_id, as_of=as_of, run_id=run_id))
         return run_id
 
-    def work(self, asked: DetectorsAsked, subscription: str) -> RunResult:
+    def work(self, request: DetectorsRequested, subscription: str) -> RunResult:
         """Do what a message asks: a requested run, or the run that follows an ETL run and takes its name."""
-        if asked.run_id is None:
-            raise BadRequest("the message names no run", errors=[{"field": "run_id", "expected": "the run's id"}])
         after_etl = subscription.endswith(EtlFinished.topic)
-        return self.run(_tenant(asked), f"detectors-{asked.run_id}" if after_etl else asked.run_id, asked.as_of)
+        run_id = f"detectors-{request.run_id}" if after_etl else request.run_id
+        return self.run(request.tenant_id, run_id, request.as_of)
 
     def explain(self, asked: DetectorsAsked) -> dict[str, Any]:
         """One detector's windows, guards, thresholds and compiled SQL. NotFound where there is none of that id."""

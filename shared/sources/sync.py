@@ -12,7 +12,7 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, Cursor
 from shared.schema.ports import Documents, Publisher
-from shared.sources.messages import SourceSynced, SyncRequested
+from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.reports import REPORTS, Report
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
@@ -73,17 +73,17 @@ class Sync:
         self._tenants = tenants
         self._clock = clock
 
-    def ask(self, request: SyncRequested, requested_by: str) -> list[str]:
+    def ask(self, asked: SyncAsked, requested_by: str) -> list[str]:
         """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source; the run ids."""
-        tenants = [request.tenant_id] if request.tenant_id else self._with_source(request.source)
-        run_ids = []
-        for tenant_id in tenants:
-            self.settings(tenant_id, request.source)
-            run_id = request.run_id or new_run_id(request.source, tenant_id)
-            self._progress.request(run_id, "sync", tenant_id, requested_by)
-            self._publisher.publish(request.model_copy(update={"tenant_id": tenant_id, "run_id": run_id}))
-            run_ids.append(run_id)
-        return run_ids
+        requests = []
+        for tenant_id in [asked.tenant_id] if asked.tenant_id else self._with_source(asked.source):
+            self.settings(tenant_id, asked.source)
+            run_id = new_run_id(asked.source, tenant_id)
+            requests.append(SyncRequested(tenant_id=tenant_id, source=asked.source, since=asked.since, run_id=run_id))
+        for request in requests:
+            self._progress.request(request.run_id, "sync", request.tenant_id, requested_by)
+            self._publisher.publish(request)
+        return [request.run_id for request in requests]
 
     def run(self, request: SyncRequested) -> dict[str, int]:
         """Pull one slice; documents and pages written.
@@ -91,22 +91,22 @@ class Sync:
         A repeat writes the same documents and counts again; a crash in the middle is repeated from the slice's start;
         the messages that follow are harmless twice. Unavailable while another sync of the same source works.
         """
-        tenant_id = request.tenant_id
-        if tenant_id is None:
-            raise BadRequest("tenant_id is missing", errors=[{"field": "tenant_id", "expected": "the tenant's id"}])
-        run_id = request.run_id or new_run_id(request.source, tenant_id)
+        tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
         until = datetime.now(UTC).date()
-        since = request.since or self._cursor(tenant_id, request.source)
+        due = self._due(tenant_id, request.source)
+        since = request.since or due
         with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
             if not held:
                 raise Unavailable("a sync of this source is running", source=request.source)
             with self._progress.track(run_id, "sync", tenant_id) as tracker:
-                outcome = self._slice(request, run_id, settings, since, tracker)
+                outcome = self._slice(request, settings, since, tracker)
                 if tracker.progress.status == "running":
                     self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
-                    cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
-                    self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
+                    if since <= due:
+                        # Days before `since` that nobody has pulled yet stay due.
+                        cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
+                        self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
         return outcome
 
     def settings(self, tenant_id: str, source: str) -> SourceSettings:
@@ -127,10 +127,8 @@ class Sync:
                 found.append(tenant_id)
         return found
 
-    def _slice(
-        self, request: SyncRequested, run_id: str, settings: SourceSettings, since: date, tracker: Tracker
-    ) -> dict[str, int]:
-        started, tenant_id, written, pages = self._clock(), request.tenant_id or "", 0, 0
+    def _slice(self, request: SyncRequested, settings: SourceSettings, since: date, tracker: Tracker) -> dict[str, int]:
+        started, tenant_id, run_id, written, pages = self._clock(), request.tenant_id, request.run_id, 0, 0
         base = tracker.progress.done if request.report or request.offset else 0
         for number, report in enumerate(REPORTS[request.report :], request.report):
             offset = request.offset if number == request.report else 0
@@ -139,26 +137,24 @@ class Sync:
                 path = report.collection.at(tenant_id=tenant_id)
                 written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
                 pages += 1
-                self._note(report, run_id, request, page, offset)
+                self._note(report, request, page, offset)
                 tracker.step(done=base + written, counts={"documents": base + written})
                 if page.next_offset is not None:
                     offset = page.next_offset
                     if self._clock() - started > SLICE_SECONDS:
-                        self._hand_over(request, run_id, since, number, offset, tracker)
+                        self._hand_over(request, since, number, offset, tracker)
                         return {"documents": written, "pages": pages}
             if self._clock() - started > SLICE_SECONDS and number + 1 < len(REPORTS):
-                self._hand_over(request, run_id, since, number + 1, 0, tracker)
+                self._hand_over(request, since, number + 1, 0, tracker)
                 break
         return {"documents": written, "pages": pages}
 
-    def _hand_over(
-        self, request: SyncRequested, run_id: str, since: date, report: int, offset: int, tracker: Tracker
-    ) -> None:
-        changes = {"run_id": run_id, "since": since, "report": report, "offset": offset}
+    def _hand_over(self, request: SyncRequested, since: date, report: int, offset: int, tracker: Tracker) -> None:
+        changes = {"since": since, "report": report, "offset": offset}
         self._publisher.publish(request.model_copy(update=changes))
         tracker.pause()
 
-    def _note(self, report: Report, run_id: str, request: SyncRequested, page: Page, offset: int) -> None:
+    def _note(self, report: Report, request: SyncRequested, page: Page, offset: int) -> None:
         """Add a page to the ledger: keyed by its offset, so that a repeated page is counted once."""
         days: dict[str, int] = {}
         for _, fields in page.documents:
@@ -167,8 +163,8 @@ class Sync:
         def add(found: dict[str, Any] | None) -> dict[str, Any]:
             pages = {**(found or {}).get("pages", {}), str(offset): days}
             return Arrivals(
-                run_id=run_id,
-                tenant_id=request.tenant_id or "",
+                run_id=request.run_id,
+                tenant_id=request.tenant_id,
                 source=request.source,
                 collection_name=report.collection.name,
                 pages=pages,
@@ -177,9 +173,9 @@ class Sync:
                 finished_at=datetime.now(UTC),
             ).document()
 
-        self._ops.transact(f"arrivals/{run_id}:{report.collection.name}", add)
+        self._ops.transact(f"arrivals/{request.run_id}:{report.collection.name}", add)
 
-    def _cursor(self, tenant_id: str, source: str) -> date:
+    def _due(self, tenant_id: str, source: str) -> date:
         found = self._ops.get(f"cursors/{tenant_id}:{source}")
         if found is None:
             return datetime.now(UTC).date() - timedelta(days=HISTORY_DAYS)

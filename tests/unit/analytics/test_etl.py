@@ -8,7 +8,7 @@ import pytest
 from functions.run_etl.main import handle
 from shared.analytics.etl import BEGINNING, OVERLAP, PATIENCE, Etl
 from shared.analytics.messages import EtlFinished, EtlRequested
-from shared.errors import BadRequest, Unavailable
+from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
@@ -158,14 +158,6 @@ def test_rows_loaded_by_hand_without_a_ledger_are_not_waited_for(world: World):
 def test_what_a_stage_lost_is_told_in_words(world: World, changes: dict[str, int], said: str):
     world.conserved[0] |= changes
     assert world.etl.run("demo", "etl-1").leaks == (f"etl page: {said}",)
-
-
-@pytest.mark.parametrize("missing", ["tenant_id", "run_id"])
-def test_message_without_tenant_or_run_is_refused(world: World, missing: str):
-    given = {"tenant_id": "demo", "run_id": "etl-1"}
-    del given[missing]
-    with pytest.raises(BadRequest):
-        world.etl.work(EtlRequested.model_validate(given))
 
 
 def test_run_after_a_sync_is_called_after_it_so_that_a_repeat_is_the_same_run(world: World):
