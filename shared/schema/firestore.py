@@ -15,6 +15,9 @@ service cloud.firestore {
     function changes_only(names) {
       return request.resource.data.diff(resource.data).affectedKeys().hasOnly(names);
     }
+    function keeps(name) {
+      return !request.resource.data.diff(resource.data).affectedKeys().hasAny([name]);
+    }
 """
 TAIL = """  }
 }
@@ -84,13 +87,16 @@ def _match(record: type[Record]) -> str:
 
 
 def _value_rules(record: type[Record], name: str) -> list[str]:
-    field = record.model_fields[name]
-    for mark in field.metadata:
-        if isinstance(mark, ClientValues):
-            return [f"request.resource.data.{name} in {_list(mark.values)}"]
-    annotation = field.annotation
-    if get_origin(annotation) is Literal:
-        return [f"request.resource.data.{name} in {_list(get_args(annotation))}"]
+    """What a client may put into a field; what it leaves as it is need not be of its values."""
+    value, field = f"request.resource.data.get('{name}', null)", record.model_fields[name]
+    values = next((mark.values for mark in field.metadata if isinstance(mark, ClientValues)), None)
+    if values is None and get_origin(field.annotation) is Literal:
+        values = get_args(field.annotation)
+    if values is not None:
+        return [f"(keeps('{name}') || {value} in {_list(values)})"]
+    if field.annotation in (str, str | None):
+        null = f" || {value} == null" if field.annotation is not str else ""
+        return [f"(keeps('{name}') || {value} is string{null})"]
     return []
 
 

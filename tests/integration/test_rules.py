@@ -87,10 +87,10 @@ def firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firestore]:
 
 def fields(values: dict[str, Any]) -> dict[str, Any]:
     """Values as REST spells them."""
-    kinds = {str: "stringValue", bool: "booleanValue", float: "doubleValue"}
+    kinds = {str: "stringValue", bool: "booleanValue", type(None): "nullValue"}
     typed: dict[str, Any] = {}
     for name, value in values.items():
-        typed[name] = {"nullValue": None} if value is None else {kinds.get(type(value), "stringValue"): value}
+        typed[name] = {"mapValue": fields(value)} if isinstance(value, dict) else {kinds[type(value)]: value}
     return {"fields": typed}
 
 
@@ -143,6 +143,14 @@ def test_member_sets_a_status_and_a_note(firestore: Firestore, opportunity: str,
     assert held(firestore, opportunity) == {**STORED, "status": status, "note": "It is the season"}
 
 
+def test_member_removes_a_note_and_notes_what_the_system_closed(firestore: Firestore):
+    """`closed` is not theirs to set, and need not be taken back to write beside it."""
+    path = stored(firestore, "tenants/demo/opportunities", {**STORED, "status": "closed"})
+    for note in ("It came back by itself", None):
+        assert change(firestore, path, token("demo"), {"note": note}) == 200
+        assert held(firestore, path) == {**STORED, "status": "closed", "note": note}
+
+
 @pytest.mark.parametrize("by", [token("other"), token(None), None], ids=["other tenant", "no tenant", "no token"])
 def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: str, by: str | None):
     assert change(firestore, opportunity, by, {"status": "dismissed"}) == 403
@@ -156,6 +164,8 @@ def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: s
         {"status": "solved"},
         {"status": None},
         {"status": True},
+        {"note": True},
+        {"note": {"a": "text"}},
         {"severity": "low"},
         {"status": "dismissed", "severity": "low"},
         {"tenant_id": "other"},
