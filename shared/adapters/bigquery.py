@@ -12,6 +12,7 @@ from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from requests.exceptions import RequestException
 
 from shared.errors import Rejected, Unavailable
 from shared.schema.bigquery import Column, TableDefinition
@@ -31,25 +32,44 @@ SCALARS: tuple[tuple[type, str], ...] = (
 )
 
 
+TRANSIENT_REASONS = frozenset(
+    {"backendError", "internalError", "jobBackendError", "jobInternalError", "rateLimitExceeded", "quotaExceeded"}
+    | {"tableUnavailable", "resourcesExceeded", "jobRateLimitExceeded"}
+)
+CONFLICTS = ("could not serialize access", "concurrent update", "aborted due to conflict")
+"""BigQuery answers 400 invalidQuery where two statements change a table at once; only its words tell."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
-    """BigQuery's errors in Scout's words."""
+    """BigQuery's errors in Scout's words; its own stay behind, as they may quote values."""
     try:
         yield
     except (
         exceptions.ServerError,
         exceptions.TooManyRequests,
+        exceptions.Conflict,
         exceptions.RetryError,
+        RequestException,
+        TimeoutError,
         ConnectionError,
     ) as error:
-        raise Unavailable("BigQuery is not available", cause=str(error)[:300]) from error
+        raise Unavailable("BigQuery is not available", cause=type(error).__name__) from error
     except exceptions.Forbidden as error:
         # Quota answers come as 403 too; rights that are missing may be granted while the event waits.
-        raise Unavailable("BigQuery refused for now", cause=str(error)[:300]) from error
+        raise Unavailable("BigQuery refused for now", cause=_reason(error)) from error
     except exceptions.NotFound as error:
-        raise Rejected("BigQuery knows no such table", cause=str(error)[:300]) from error
+        raise Rejected("BigQuery knows no such table", cause=_reason(error)) from error
     except exceptions.BadRequest as error:
-        raise Rejected("BigQuery refused the statement", cause=str(error)[:500]) from error
+        reason = _reason(error)
+        if reason in TRANSIENT_REASONS or any(words in str(error).lower() for words in CONFLICTS):
+            raise Unavailable("BigQuery could not do it now", cause=reason) from error
+        raise Rejected("BigQuery refused the statement", cause=reason) from error
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> str:
+    """BigQuery's one word for what happened: `invalidQuery`, `notFound`, ..."""
+    return next((str(entry["reason"]) for entry in error.errors if "reason" in entry), type(error).__name__)
 
 
 class BigQueryWarehouse:
