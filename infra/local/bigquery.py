@@ -2,16 +2,18 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, and two limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Two of its habits are switched off, three limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
+Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 
 APPEND_STREAMS = 64
+SHARED = DuckDBEngine.connection.fget
+OWN = threading.local()
 
 
 def main() -> None:
@@ -45,6 +49,17 @@ def tame() -> None:
     SnapshotManager.capture = _nothing
     grpc.aio.server = functools.partial(grpc.aio.server, ThreadPoolExecutor(APPEND_STREAMS))
     write_servicer._table_arrow_schema = _arrow_schema
+    DuckDBEngine.connection = property(_connection)
+
+
+def _connection(engine: Any) -> Any:
+    """A connection for each thread, on the same data: the main thread answers REST, the others take appends."""
+    if threading.current_thread() is threading.main_thread():
+        return SHARED(engine)
+    if not hasattr(OWN, "connection"):
+        OWN.connection = SHARED(engine).cursor()
+        OWN.connection.execute("SET TimeZone = 'UTC'")
+    return OWN.connection
 
 
 def _arrow_schema(table: Any) -> Any:

@@ -192,7 +192,7 @@ class Etl:
         if not ledger:
             return []
         sql = render("analytics/sql/arrived.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
-        since = min(entry.finished_at for entry in ledger) - timedelta(hours=1)
+        since = min(entry.started_at or entry.finished_at for entry in ledger) - OVERLAP
         arrived = {row["collection_name"]: row for row in self._warehouse.query(sql, run_id=sync_run_id, since=since)}
         counts, missing = [], 0
         for entry in ledger:
@@ -209,13 +209,21 @@ class Etl:
                     rows_in=written,
                     rows_out=row["arrived"],
                     rows_refused=row["refused"],
-                    note=f"{lost} of {written} documents did not arrive" if lost > 0 else None,
+                    note=_not_arrived(entry, written, lost),
                 )
             )
         newest = max(entry.finished_at for entry in ledger)
         if missing and self._now() - newest < PATIENCE:
             raise Unavailable("documents of the sync are still on their way", missing=missing)
         return counts
+
+
+def _not_arrived(entry: Arrivals, written: int, lost: int) -> str | None:
+    if lost > 0:
+        return f"{lost} of {written} documents did not arrive"
+    if entry.reported > written:
+        return f"{written} of {entry.reported} rows that the source reported were written"
+    return None
 
 
 def _loss(row: dict[str, Any]) -> str | None:

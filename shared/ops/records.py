@@ -65,6 +65,7 @@ class Arrivals(Record):
     pages: dict[str, dict[str, int]] = Field(description="Offset of a page -> ISO day -> documents written.")
     reported: int = Field(0, ge=0, description="Rows that the source said there are.")
     complete: bool = Field(False, description="True once every page of the collection was written.")
+    started_at: datetime | None = Field(None, description="When the sync began: none of its documents is older.")
     finished_at: datetime
 
     def days(self) -> dict[str, int]:

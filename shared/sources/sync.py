@@ -128,37 +128,63 @@ class Sync:
         return found
 
     def _slice(self, request: SyncRequested, settings: SourceSettings, since: date, tracker: Tracker) -> dict[str, int]:
-        started, tenant_id, run_id, written, pages = self._clock(), request.tenant_id, request.run_id, 0, 0
+        started, written, pages, removed = self._clock(), 0, 0, 0
         base = tracker.progress.done if request.report or request.offset else 0
-        for number, report in enumerate(REPORTS[request.report :], request.report):
-            offset = request.offset if number == request.report else 0
-            tracker.step(report.collection.name)
-            for page in self._source.pages(report, settings, tenant_id, run_id, since, offset):
-                path = report.collection.at(tenant_id=tenant_id)
-                written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
-                pages += 1
-                self._note(report, request, page, offset)
-                tracker.step(done=base + written, counts={"documents": base + written})
-                if page.next_offset is not None:
+        number, offset = request.report, request.offset
+        try:
+            for number, report in enumerate(REPORTS[request.report :], request.report):
+                offset = request.offset if number == request.report else 0
+                path = report.collection.at(tenant_id=request.tenant_id)
+                tracker.step(report.collection.name)
+                for page in self._source.pages(report, settings, request.tenant_id, request.run_id, since, offset):
+                    written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
+                    pages += 1
+                    self._note(report, request, page, offset, tracker.progress.started_at)
+                    tracker.step(done=base + written, counts={"documents": base + written})
+                    if page.next_offset is None:
+                        removed += self._remove_restated(path, request, settings, since) if page.reported else 0
+                        continue
                     offset = page.next_offset
                     if self._clock() - started > SLICE_SECONDS:
                         self._hand_over(request, since, number, offset, tracker)
-                        return {"documents": written, "pages": pages}
-            if self._clock() - started > SLICE_SECONDS and number + 1 < len(REPORTS):
-                self._hand_over(request, since, number + 1, 0, tracker)
-                break
-        return {"documents": written, "pages": pages}
+                        return {"documents": written, "pages": pages, "removed": removed}
+                if self._clock() - started > SLICE_SECONDS and number + 1 < len(REPORTS):
+                    self._hand_over(request, since, number + 1, 0, tracker)
+                    break
+        except Unavailable:
+            if pages == 0:
+                raise
+            # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
+            self._hand_over(request, since, number, offset, tracker)
+        return {"documents": written, "pages": pages, "removed": removed}
+
+    def _remove_restated(self, path: str, request: SyncRequested, settings: SourceSettings, since: date) -> int:
+        """Delete the rows of the pulled days that the source reports no more, of the same property.
+
+        GA4 attributes recent sessions anew: without this the old row would be counted beside the new. An empty answer
+        removes nothing: a source that reports no row at all is more likely broken than right.
+        """
+        if self._ops.get(f"cursors/{request.tenant_id}:{request.source}") is None:
+            return 0
+        gone = [
+            name
+            for name, fields in self._documents.find(path, where=[("date", ">=", since.isoformat())])
+            if fields.get("sync_run_id") != request.run_id and fields.get("property_id") == settings.property_id
+        ]
+        for name in gone:
+            self._documents.delete(name)
+        return len(gone)
 
     def _hand_over(self, request: SyncRequested, since: date, report: int, offset: int, tracker: Tracker) -> None:
         changes = {"since": since, "report": report, "offset": offset}
         self._publisher.publish(request.model_copy(update=changes))
         tracker.pause()
 
-    def _note(self, report: Report, request: SyncRequested, page: Page, offset: int) -> None:
+    def _note(self, report: Report, request: SyncRequested, page: Page, offset: int, started_at: datetime) -> None:
         """Add a page to the ledger: keyed by its offset, so that a repeated page is counted once."""
         days: dict[str, int] = {}
-        for _, fields in page.documents:
-            days[fields["date"]] = days.get(fields["date"], 0) + 1
+        for day in {name: fields["date"] for name, fields in page.documents}.values():
+            days[day] = days.get(day, 0) + 1
 
         def add(found: dict[str, Any] | None) -> dict[str, Any]:
             pages = {**(found or {}).get("pages", {}), str(offset): days}
@@ -170,6 +196,7 @@ class Sync:
                 pages=pages,
                 reported=page.reported,
                 complete=page.next_offset is None,
+                started_at=started_at,
                 finished_at=datetime.now(UTC),
             ).document()
 

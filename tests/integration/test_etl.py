@@ -272,3 +272,13 @@ def test_it_waits_for_documents_and_then_reports_those_that_never_came(lab):
     lab.now += timedelta(minutes=11)
     result = lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
     assert [leak.split(":")[0] for leak in result.leaks if leak.startswith("stream")] == ["stream ga_device_metrics"]
+
+
+def test_documents_that_a_later_sync_wrote_again_have_arrived_all_the_same(lab):
+    written = lab.arrive(run_id="sync-1")
+    lab.ledger("sync-1", written)
+    lab.arrive(run_id="sync-2", at=lab.now + timedelta(seconds=1))
+    assert lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1").days == LAST_DAYS
+    streamed = lab.rows("SELECT rows_in, rows_out, note FROM `{dataset}.stage_counts` WHERE stage = 'stream'")
+    assert streamed
+    assert all((row["rows_in"], row["note"]) == (row["rows_out"], None) for row in streamed)

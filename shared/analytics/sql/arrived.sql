@@ -1,15 +1,12 @@
--- Documents of one sync that are in the exact views, and those that were refused.
+-- Documents of one sync that reached the log, those that were refused among them: whatever wrote them again since.
 {% for name in tables %}
 SELECT
   '{{ name }}' AS collection_name,
-  (SELECT COUNT(*) FROM `{{ dataset }}.{{ name }}` AS live WHERE live.sync_run_id = @run_id) AS arrived,
-  (
-    SELECT COUNT(DISTINCT log.document_name)
-    FROM `{{ dataset }}.{{ name }}_raw_changelog` AS log
-    WHERE log.appended_at >= @since
-      AND log.refused_reason IS NOT NULL
-      AND JSON_VALUE(log.data, '$.sync_run_id') = @run_id
-  ) AS refused
+  COUNT(DISTINCT IF(log.refused_reason IS NULL, log.document_name, NULL)) AS arrived,
+  COUNT(DISTINCT IF(log.refused_reason IS NULL, NULL, log.document_name)) AS refused
+FROM `{{ dataset }}.{{ name }}_raw_changelog` AS log
+WHERE log.appended_at >= @since
+  AND COALESCE(log.sync_run_id, JSON_VALUE(log.data, '$.sync_run_id')) = @run_id
 {% if not loop.last %}
 UNION ALL
 {% endif %}

@@ -108,7 +108,7 @@ def world() -> World:
 
 
 def test_every_page_of_every_report_is_written(world: World):
-    assert world.run() == {"documents": ROWS * len(REPORTS), "pages": PAGES * len(REPORTS)}
+    assert world.run() == {"documents": ROWS * len(REPORTS), "pages": PAGES * len(REPORTS), "removed": 0}
     for report in REPORTS:
         path = report.collection.at(tenant_id="demo")
         assert {f"{path}/row-{number}" for number in range(ROWS)} <= world.raw.keys()
@@ -124,9 +124,13 @@ def test_end_is_told_once_and_last(world: World):
 
 def test_nothing_is_told_and_no_cursor_moves_where_the_last_page_fails(world: World):
     world.source.broken = (REPORTS[-1].collection.name, 4)
+    world.run()
+    [handed] = world.publisher.messages
+    assert isinstance(handed, SyncRequested)
+    assert (handed.report, handed.offset) == (len(REPORTS) - 1, 4)
     with pytest.raises(Unavailable):
-        world.run()
-    assert world.published == []
+        world.sync.run(handed)
+    assert world.published == ["SyncRequested"]
     assert "cursors/demo:ga4" not in world.ops.documents
     assert world.ops.documents["progress/run-1"]["status"] == "failed"
     assert not world.ledger(REPORTS[-1])["complete"]
@@ -134,25 +138,57 @@ def test_nothing_is_told_and_no_cursor_moves_where_the_last_page_fails(world: Wo
 
 def test_page_is_written_before_the_next_is_asked_for(world: World):
     world.source.broken = (FIRST, 2)
-    with pytest.raises(Unavailable):
-        world.run()
+    world.run()
     assert [path.rpartition("/")[2] for path in world.raw] == ["row-0", "row-1"]
     assert world.ledger()["pages"] == {"0": {"2026-01-01": 1, "2026-01-02": 1}}
 
 
-def test_repeat_after_a_failure_ends_as_if_nothing_had_happened(world: World):
+def test_source_that_fails_at_once_is_asked_again_later(world: World):
+    world.source.broken = (FIRST, 0)
+    with pytest.raises(Unavailable):
+        world.run()
+    assert (world.published, world.raw) == ([], {})
+
+
+def test_sync_that_failed_on_the_way_goes_on_where_it_was_and_ends_as_if_nothing_had_happened(world: World):
     calm = World()
     calm.run()
     world.source.broken = (REPORTS[2].collection.name, 2)
-    with pytest.raises(Unavailable):
-        world.run()
-    world.source.broken = None
     world.run()
+    world.source.broken = None
+    [handed] = world.publisher.messages
+    assert isinstance(handed, SyncRequested)
+    asked = len(world.source.seen)
+    world.sync.run(handed)
+    assert world.source.seen[asked] == (REPORTS[2].collection.name, 2)
     assert world.raw == calm.raw
     for report in REPORTS:
         assert world.ledger(report)["pages"] == calm.ledger(report)["pages"]
         assert world.ledger(report)["complete"]
-    assert world.publisher.messages == calm.publisher.messages
+    assert world.publisher.messages[1:] == calm.publisher.messages
+
+
+def test_rows_that_the_source_reports_no_more_are_removed(world: World):
+    world.run()
+    path = f"tenants/demo/{FIRST}"
+    today = TODAY.isoformat()
+    for name, changes in {"restated": {}, "of-another-property": {"property_id": "properties/9"}}.items():
+        row = {"date": today, "sync_run_id": "run-1", "property_id": "properties/1", **changes}
+        world.documents.documents[f"{path}/{name}"] = row
+    old = {"date": "2000-01-01", "sync_run_id": "run-1", "property_id": "properties/1"}
+    world.documents.documents[f"{path}/before-the-pulled-days"] = old
+    assert world.run(run_id="run-2")["removed"] == 1
+    left = {name.rpartition("/")[2] for name in world.raw if name.startswith(path)}
+    assert "restated" not in left
+    assert {"of-another-property", "before-the-pulled-days"} <= left
+
+
+def test_empty_answer_removes_nothing(world: World):
+    world.run()
+    row = {"date": TODAY.isoformat(), "sync_run_id": "run-1", "property_id": "properties/1"}
+    world.documents.documents[f"tenants/demo/{FIRST}/kept"] = row
+    world.source.rows = 0
+    assert world.run(run_id="run-2")["removed"] == 0
 
 
 def test_same_message_again_changes_neither_documents_nor_ledger(world: World):
@@ -177,7 +213,7 @@ def test_ledger_counts_documents_by_day_and_says_when_it_is_complete(world: Worl
 
 def test_report_without_rows_is_a_complete_ledger_of_none(world: World):
     world.source.rows = 0
-    assert world.run() == {"documents": 0, "pages": len(REPORTS)}
+    assert world.run() == {"documents": 0, "pages": len(REPORTS), "removed": 0}
     assert world.ledger()["complete"]
     assert world.published == ["SourceSynced"]
 
@@ -208,7 +244,7 @@ def test_long_sync_hands_over_in_slices_that_end_as_one(world: World):
 
 def test_hand_over_says_where_to_go_on_and_since_when(world: World):
     world.page_seconds = SLICE_SECONDS + 1
-    assert world.run(since="2026-01-01") == {"documents": PAGE, "pages": 1}
+    assert world.run(since="2026-01-01") == {"documents": PAGE, "pages": 1, "removed": 0}
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
     assert (handed.report, handed.offset, handed.run_id) == (0, PAGE, "run-1")
