@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import NotFound
-from shared.opportunities.records import PersonsStatus
+from shared.opportunities.records import NOTE_CHARACTERS, PersonsStatus
 from shared.schema.ports import Documents
 
 
@@ -17,7 +17,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: PersonsStatus | None = None
-    note: str | None = Field(None, max_length=2000)
+    note: str | None = Field(None, max_length=NOTE_CHARACTERS)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -22,6 +22,7 @@ from shared.schema.record import (
 Status = Literal["new", "in_progress", "completed", "dismissed", "snoozed", "closed"]
 PersonsStatus = Literal["new", "in_progress", "completed", "dismissed", "snoozed"]
 """What a person may set; `closed` is the system's word: nobody found it again."""
+NOTE_CHARACTERS = 2000
 Severity = Literal["low", "medium", "high", "critical"]
 Direction = Literal["down", "up", "level"]
 
@@ -58,7 +59,7 @@ class Opportunity(Record):
     evidence: Json = Field(description="Windows, counts, test, q-value: what reproduces the finding.")
     content_id: str | None = None
     status: ClientWritable[Annotated[Status, ClientValues(get_args(PersonsStatus))]] = "new"
-    note: ClientWritable[Personal[str | None]] = None
+    note: ClientWritable[Personal[str | None]] = Field(None, max_length=NOTE_CHARACTERS)
     decided_at: datetime | None = Field(None, description="When a person last set status or note.")
     decided_by: Personal[str | None] = Field(None, description="Who did.")
     run_id: str = Field(description="The run whose finding this is.")

@@ -1,7 +1,11 @@
 """Firestore security rules and composite indexes from records."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args, get_origin
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import MaxLen
 
 from shared.schema.record import ClientValues, Mark, Record
 
@@ -22,6 +26,8 @@ service cloud.firestore {
 TAIL = """  }
 }
 """
+KINDS: dict[Any, str] = {str: "string", bool: "bool", int: "int", float: "number", datetime: "timestamp"}
+"""Python's types in the words of rules."""
 
 
 def rules(records: Iterable[type[Record]], database: str = "(default)") -> str:
@@ -81,23 +87,40 @@ def _match(record: type[Record]) -> str:
     if writable:
         conditions = [f"member({tenant})", f"changes_only({_list(writable)})"]
         for name in writable:
-            conditions.extend(_value_rules(record, name))
+            conditions.append(_value_rule(record, name))
         lines.append("      allow update: if " + "\n        && ".join(conditions) + ";")
     return "\n".join([*lines, "    }", ""])
 
 
-def _value_rules(record: type[Record], name: str) -> list[str]:
-    """What a client may put into a field; what it leaves as it is need not be of its values."""
-    value, field = f"request.resource.data.get('{name}', null)", record.model_fields[name]
-    values = next((mark.values for mark in field.metadata if isinstance(mark, ClientValues)), None)
-    if values is None and get_origin(field.annotation) is Literal:
-        values = get_args(field.annotation)
-    if values is not None:
-        return [f"(keeps('{name}') || {value} in {_list(values)})"]
-    if field.annotation in (str, str | None):
-        null = f" || {value} == null" if field.annotation is not str else ""
-        return [f"(keeps('{name}') || {value} is string{null})"]
-    return []
+def _value_rule(record: type[Record], name: str) -> str:
+    """What a client may put into a field; what it leaves as it is need not be of its values.
+
+    A TypeError where the field's declaration says nothing that can be checked: then nobody may write it.
+    """
+    field = record.model_fields[name]
+    allowed = next((mark.values for mark in field.metadata if isinstance(mark, ClientValues)), None)
+    length = next((mark.max_length for mark in field.metadata if isinstance(mark, MaxLen)), None)
+    value = f"request.resource.data.get('{name}', null)"
+    if allowed is not None:
+        return f"(keeps('{name}') || {value} in {_list(allowed)})"
+    return f"(keeps('{name}') || {_fits(f'{record.__name__}.{name}', value, field.annotation, length)})"
+
+
+def _fits(field: str, value: str, annotation: Any, length: int | None) -> str:
+    """The condition under which a value is of its annotation and not too long."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return " || ".join(_is(field, value, kind, length) for kind in sorted(kinds, key=lambda kind: kind is not NoneType))
+
+
+def _is(field: str, value: str, kind: Any, length: int | None) -> str:
+    if kind is NoneType:
+        return f"{value} == null"
+    if get_origin(kind) is Literal:
+        return f"{value} in {_list(get_args(kind))}"
+    if kind not in KINDS:
+        raise TypeError(f"{field}: no rule can check {kind}")
+    checks = f"{value} is {KINDS[kind]}"
+    return checks if length is None else f"({checks} && {value}.size() <= {length})"
 
 
 def _list(values: Iterable[str]) -> str:

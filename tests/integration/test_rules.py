@@ -16,6 +16,7 @@ import pytest
 
 from infra.local import emulators
 from infra.local.ports import HOST, Ports
+from shared.opportunities.records import NOTE_CHARACTERS
 from shared.schema.registry import records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +152,10 @@ def test_member_removes_a_note_and_notes_what_the_system_closed(firestore: Fires
         assert held(firestore, path) == {**STORED, "status": "closed", "note": note}
 
 
+def test_member_writes_a_note_as_long_as_it_may_be(firestore: Firestore, opportunity: str):
+    assert change(firestore, opportunity, token("demo"), {"note": "\u00e4" * NOTE_CHARACTERS}) == 200
+
+
 @pytest.mark.parametrize("by", [token("other"), token(None), None], ids=["other tenant", "no tenant", "no token"])
 def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: str, by: str | None):
     assert change(firestore, opportunity, by, {"status": "dismissed"}) == 403
@@ -166,13 +171,15 @@ def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: s
         {"status": True},
         {"note": True},
         {"note": {"a": "text"}},
+        {"note": {}},
+        {"note": "x" * (NOTE_CHARACTERS + 1)},
         {"severity": "low"},
         {"status": "dismissed", "severity": "low"},
         {"tenant_id": "other"},
         {"decided_by": "somebody else"},
         {"a_field_of_their_own": "x"},
     ],
-    ids=str,
+    ids=lambda values: str(values)[:40],
 )
 def test_members_change_nothing_but_status_and_note_and_only_to_allowed_values(
     firestore: Firestore, opportunity: str, values: dict[str, Any]

@@ -160,6 +160,7 @@ def test_no_modules_import_each_other_in_a_circle():
 def test_what_the_product_imports_is_pinned_in_its_requirements():
     # As they are imported -> as they are installed; what comes with another package is pinned by it.
     packages = {
+        "annotated_types": "pydantic",
         "yaml": "pyyaml",
         "jwt": "pyjwt",
         "flask": "functions-framework",

@@ -42,7 +42,7 @@ class Invoice(Record):
     count: int = 0
     paid: bool = False
     state: ClientWritable[Literal["open", "paid"]] = "open"
-    remark: ClientWritable[Personal[str | None]] = None
+    remark: ClientWritable[Personal[str | None]] = Field(None, max_length=500)
     tags: list[str] = []
     parts: tuple[int, ...] = ()
     receipt: bytes | None = None

@@ -1,7 +1,11 @@
 """Rules and indexes from declarations."""
 
+from typing import Literal
+
+import pytest
+
 from shared.schema.firestore import indexes, rules
-from shared.schema.record import Collection, Key, Record
+from shared.schema.record import ClientWritable, Collection, Json, Key, Record
 from tests.unit.schema.samples import Invoice, Shared, Summary
 
 
@@ -19,6 +23,26 @@ class Customer(Record):
     tenant_id: Key[str]
 
     collection = Collection("tenants")
+
+
+class Typed(Record):
+    """Fields of several types that members may write."""
+
+    tenant_id: Key[str]
+    count: ClientWritable[int] = 0
+    share: ClientWritable[float] = 0.0
+    kind: ClientWritable[Literal["a", "b"] | None] = None
+
+    collection = Collection("typed")
+
+
+class Unchecked(Record):
+    """A field that may be anything."""
+
+    tenant_id: Key[str]
+    anything: ClientWritable[Json] = {}
+
+    collection = Collection("unchecked")
 
 
 def block(text: str, path: str) -> str:
@@ -44,7 +68,21 @@ def test_members_change_marked_fields_only_and_to_declared_values_only():
     own = block(rules([Invoice]), "tenants/{tenant_id}/invoices/{document_id}")
     assert "changes_only(['state', 'remark'])" in own
     assert "(keeps('state') || request.resource.data.get('state', null) in ['open', 'paid'])" in own
-    assert "request.resource.data.get('remark', null) is string" in own
+    remark = "request.resource.data.get('remark', null)"
+    assert f"(keeps('remark') || {remark} == null || ({remark} is string && {remark}.size() <= 500))" in own
+
+
+def test_a_value_is_checked_by_its_type():
+    own = block(rules([Typed]), "typed/{document_id}")
+    assert "(keeps('count') || request.resource.data.get('count', null) is int)" in own
+    assert "(keeps('share') || request.resource.data.get('share', null) is number)" in own
+    named = "request.resource.data.get('kind', null)"
+    assert f"(keeps('kind') || {named} == null || {named} in ['a', 'b'])" in own
+
+
+def test_a_field_that_no_rule_can_check_is_not_declared_writable():
+    with pytest.raises(TypeError, match=r"Unchecked\.anything"):
+        rules([Unchecked])
 
 
 def test_nobody_creates_or_deletes_from_a_browser():
