@@ -1,7 +1,7 @@
 """Findings of a run become opportunities that people see at once, and that live on from run to run."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,8 +67,8 @@ class OpportunityWriter:
         with self._progress.track(f"{run.run_id}-opportunities", "opportunities", run.tenant_id) as tracker:
             findings, refused = self._findings(run)
             stored = dict(self._stored(run.tenant_id))
-            account = self._apply(run, findings, stored, sum(refused.values()), tracker)
-            self._count(run, findings, refused)
+            account, malformed = self._apply(run, findings, stored, sum(refused.values()), tracker)
+            self._count(run, findings, refused, malformed)
             tracker.finish(
                 {name: getattr(account, name) for name in ("found", "created", "updated", "cleared", "closed")}
             )
@@ -108,40 +108,53 @@ class OpportunityWriter:
         stored: Mapping[str, Values],
         refused: int,
         tracker: Tracker,
-    ) -> Account:
+    ) -> tuple[Account, set[str]]:
+        """Bring every document up to the run; the ids of those that cannot be read, which are left as they are."""
         changes: dict[str, Change] = {
             lifecycle.identity(run.tenant_id, finding): self._found(finding, run) for finding in findings
         }
         found = len(changes)
-        judged, unheard = set(run.ran) - set(run.muted), set(run.unheard)
+        judged, unheard = [name for name in run.ran if name not in run.muted], set(run.unheard)
         for opportunity_id, values in stored.items():
             heard = f"{values.get('entity_type')}:{values.get('entity_id')}" not in unheard
             if opportunity_id not in changes and heard and values.get("detector_id") in judged:
                 changes[opportunity_id] = self._not_found(run)
         # What would not change by what was just read costs no transaction; the others decide on a fresh read.
-        due = {key: change for key, change in changes.items() if change(stored.get(key)) is not None}
+        due, malformed = {}, set()
+        for opportunity_id, change in changes.items():
+            try:
+                if change(stored.get(opportunity_id)) is not None:
+                    due[opportunity_id] = change
+            except ValidationError:
+                malformed.add(opportunity_id)
+        unchanged = len(changes) - len(due) - len(malformed)
         results: Counter[str] = Counter()
 
         def transact(item: tuple[str, Change]) -> str:
             opportunity_id, change = item
             path = f"tenants/{run.tenant_id}/opportunities/{opportunity_id}"
-            written = self._documents.transact(path, change)
+            try:
+                written = self._documents.transact(path, change)
+            except ValidationError:
+                malformed.add(opportunity_id)
+                return "malformed"
             return _what_happened(stored.get(opportunity_id), written)
 
         with ThreadPoolExecutor(WRITERS) as pool:
             for done, what in enumerate(pool.map(transact, due.items()), start=1):
                 results[what] += 1
                 tracker.step("writing opportunities", done=done, total=len(due))
-        return Account(
+        account = Account(
             run_id=run.run_id,
             found=found,
             created=results["created"],
             updated=results["updated"],
             cleared=results["cleared"],
             closed=results["closed"],
-            unchanged=len(changes) - len(due) + results["unchanged"],
-            refused=refused,
+            unchanged=unchanged + results["unchanged"],
+            refused=refused + len(malformed),
         )
+        return account, malformed
 
     def _found(self, finding: Finding, run: DetectorRun) -> Change:
         return lambda stored: lifecycle.found(stored, finding, run, self._now())
@@ -149,21 +162,32 @@ class OpportunityWriter:
     def _not_found(self, run: DetectorRun) -> Change:
         return lambda stored: lifecycle.not_found(stored, run, self._now())
 
-    def _count(self, run: DetectorRun, findings: Iterable[Finding], refused: Counter[str]) -> None:
-        taken = Counter(finding.detector_id for finding in findings)
-        counts = [
-            stage_count(
-                run.run_id,
-                run.tenant_id,
-                "opportunities",
-                detector_id,
-                rows_in=taken[detector_id] + refused[detector_id],
-                rows_out=taken[detector_id],
-                rows_refused=refused[detector_id],
-                note="findings that do not fit their declaration" if refused[detector_id] else None,
+    def _count(
+        self, run: DetectorRun, findings: Iterable[Finding], refused: Counter[str], malformed: Container[str]
+    ) -> None:
+        taken: Counter[str] = Counter()
+        unwritten: Counter[str] = Counter()
+        for finding in findings:
+            into = unwritten if lifecycle.identity(run.tenant_id, finding) in malformed else taken
+            into[finding.detector_id] += 1
+        counts = []
+        for detector_id in sorted(taken | unwritten | refused):
+            lost = {
+                "findings that do not fit their declaration": refused[detector_id],
+                "findings of opportunities that cannot be read": unwritten[detector_id],
+            }
+            counts.append(
+                stage_count(
+                    run.run_id,
+                    run.tenant_id,
+                    "opportunities",
+                    detector_id,
+                    rows_in=taken[detector_id] + sum(lost.values()),
+                    rows_out=taken[detector_id],
+                    rows_refused=sum(lost.values()),
+                    note="; ".join(words for words, number in lost.items() if number) or None,
+                )
             )
-            for detector_id in sorted(taken | refused)
-        ]
         record_counts(self._warehouse, run.tenant_id, counts)
 
 
@@ -172,7 +196,7 @@ def _what_happened(before: Values | None, after: Values | None) -> str:
         return "unchanged"
     if before is None:
         return "created"
-    if after["status"] == "closed":
+    if after.get("status") == "closed":
         return "closed"
     return "cleared" if after["clear_runs"] else "updated"
 

@@ -2,6 +2,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from shared.opportunities import lifecycle
 from tests.unit.opportunities.samples import NOW, finding, run
@@ -70,6 +71,27 @@ def test_a_run_that_finds_it_keeps_what_a_person_decided(status: str):
     changed = found({**stored_after(), "status": status, "note": "we know"}, 1)
     assert changed is not None
     assert (changed["status"], changed["note"]) == (status, "we know")
+
+
+@pytest.mark.parametrize(
+    "theirs", [{"note": {"a": "map"}}, {"note": "x" * 3000}, {"status": {"a": 1}}, {"status": 5}, {"decided_at": "?"}]
+)
+def test_a_persons_field_that_is_not_valid_is_carried_through_unread(theirs: dict[str, Any]):
+    changed = found({**stored_after(), **theirs}, 1)
+    assert changed is not None
+    assert changed["as_of"] == "2026-03-03"
+    assert theirs.items() <= changed.items()
+
+
+def test_an_opportunity_of_no_known_status_is_not_closed():
+    assert missed({**stored_after(), "status": ["garbage"]}, 1) is None
+
+
+@pytest.mark.parametrize("broken", [{"as_of": "?"}, {"judged_as_of": []}, {"judged_at": {}}, {"clear_runs": "many"}])
+def test_a_judgement_that_cannot_be_read_is_an_error(broken: dict[str, Any]):
+    for change in (found, missed):
+        with pytest.raises(ValidationError):
+            change({**stored_after(), **broken}, 1)
 
 
 def test_fields_of_later_versions_survive():

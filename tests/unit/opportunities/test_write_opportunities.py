@@ -128,6 +128,46 @@ def test_finding_that_does_not_fit_is_counted_and_its_neighbours_are_written():
     assert (answer["created"], answer["refused"]) == (1, 1)
 
 
+def test_stored_opportunity_that_cannot_be_read_is_counted_and_its_neighbours_are_written():
+    documents = FakeDocuments()
+    write(clients_after(finding(), finding(entity_id="/about"), finding(entity_id="/gone"), documents=documents))
+    gone = f"tenants/demo/opportunities/{lifecycle.identity('demo', finding(entity_id='/gone'))}"
+    documents.documents[gone] |= {"judged_at": "yesterday"}
+    broken = {**documents.documents[OPPORTUNITY], "as_of": None, "judged_as_of": {"a": 1}, "detector_id": {"a": 1}}
+    documents.documents[OPPORTUNITY] = broken
+    clients = clients_after(finding(1), finding(1, entity_id="/about"), day=1, documents=documents)
+    answer = write(clients, day=1)
+    assert (answer["found"], answer["updated"], answer["cleared"], answer["refused"]) == (2, 1, 0, 2)
+    assert documents.documents[OPPORTUNITY] == broken
+    [(_, counts)] = clients.warehouse.executed  # type: ignore[attr-defined]
+    [count] = orjson.loads(counts["counts"])
+    assert (count["rows_in"], count["rows_out"], count["rows_refused"]) == (2, 1, 1)
+    assert count["note"] == "findings of opportunities that cannot be read"
+
+
+def test_opportunity_that_becomes_unreadable_during_the_run_is_counted():
+    documents = FakeDocuments()
+    write(clients_after(finding(), documents=documents))
+    transact = documents.transact
+
+    def spoil(path: str, change: Any) -> Any:
+        documents.documents[path]["as_of"] = documents.documents[path]["judged_as_of"] = "?"
+        return transact(path, change)
+
+    documents.transact = spoil  # type: ignore[method-assign]
+    answer = write(clients_after(finding(1), day=1, documents=documents), day=1)
+    assert (answer["updated"], answer["unchanged"], answer["refused"]) == (0, 0, 1)
+
+
+def test_note_that_is_no_text_and_status_that_is_none_stop_nothing():
+    documents = FakeDocuments()
+    write(clients_after(finding(), documents=documents))
+    documents.documents[OPPORTUNITY] |= {"note": {"a": "map"}, "status": {"b": 1}}
+    assert write(clients_after(finding(1), day=1, documents=documents), day=1)["updated"] == 1
+    stored = documents.documents[OPPORTUNITY]
+    assert (stored["note"], stored["status"], stored["as_of"]) == ({"a": "map"}, {"b": 1}, "2026-03-03")
+
+
 def test_run_of_another_tenant_is_not_found():
     clients = clients_after(finding())
     response = handle(posted({"tenant_id": "other", "run_id": "run-0"}), clients)
