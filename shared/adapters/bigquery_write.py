@@ -8,6 +8,7 @@ each tenant in each instance would need one of its own.
 """
 
 import queue
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -167,7 +168,9 @@ class AppendCall:
         except exceptions.NotFound as error:
             self.end(lost, TenantNotProvisioned("the table does not exist", cause=str(error.message)[:300]))
         except (exceptions.InvalidArgument, exceptions.FailedPrecondition) as error:
-            self.end(lost, RowsRefused(str(error.message)[:300], {}))
+            message = str(error.message)[:300]
+            refused = None if _lacks_columns(f"{message} {error.details}") else RowsRefused(message, {})
+            self.end(lost, refused)
         except Exception as error:  # noqa: BLE001  a thread's error must reach those who wait for it
             self.end(Unavailable("the connection to BigQuery was lost", cause=str(error)[:300]))
         else:
@@ -190,10 +193,22 @@ class AppendCall:
 
 
 def _broken(waiting: Sequence[Batch], error: AppError) -> Batch | None:
-    """The batch at which the call broke: the one whose table the error names, else the first without an answer."""
+    """The batch at which the call broke: the one whose table the error names.
+
+    Where it names none, no tenant may be blamed for a missing table; refused rows are the first batch's, as the writer
+    sends its halves again and so finds the row.
+    """
     cause = str(error.fields.get("cause", error.message))
-    named = (batch for batch in waiting if all(part in cause for part in batch.stream.split("/")[3:6:2]))
-    return next(named, waiting[0] if waiting else None)
+    for batch in waiting:
+        dataset, table = (re.escape(part) for part in batch.stream.split("/")[3:6:2])
+        if re.search(rf"(?<!\w){dataset}\W(?:tables\W)?{table}(?!\w)", cause):
+            return batch
+    return waiting[0] if waiting and isinstance(error, RowsRefused) else None
+
+
+def _lacks_columns(message: str) -> bool:
+    """True where the table is older than the rows: it has their new columns within minutes of being provisioned."""
+    return "SCHEMA_MISMATCH_EXTRA_FIELDS" in message or "extra fields" in message.lower()
 
 
 def _failure(answer: Any) -> AppError | None:
@@ -206,6 +221,8 @@ def _failure(answer: Any) -> AppError | None:
         return None
     if code == NOT_FOUND:
         return TenantNotProvisioned("the table does not exist", cause=message)
+    if _lacks_columns(str(answer.error)):
+        return Unavailable("the table lacks columns of the rows", code=code)
     if code in PERMANENT:
         return RowsRefused(message, {})
     return Unavailable("BigQuery did not take the rows", code=code, cause=message)
