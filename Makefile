@@ -40,8 +40,9 @@ format: $(STAMP) ## Format and fix what can be fixed
 generate: $(STAMP) ## Write the files that are generated from the declarations
 	@$(BIN)/python -m infra.generate
 
-deploy: $(STAMP) ## Print what deploys the functions: make deploy PROJECT=x REGION=y (APPLY=1 runs it)
-	@$(BIN)/python -m infra.deploy --project $(PROJECT) --region $(REGION) $(if $(APPLY),--apply)
+deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRESTORE=nam5 REDIS_URL= VPC_CONNECTOR=] (APPLY=1 runs it)
+	@$(BIN)/python -m infra.deploy --project $(PROJECT) --region $(REGION) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) \
+		$(if $(REDIS_URL),--redis-url $(REDIS_URL)) $(if $(VPC_CONNECTOR),--vpc-connector $(VPC_CONNECTOR)) $(if $(APPLY),--apply)
 
 install: $(STAMP) ## Virtual environment and packages
 

@@ -11,7 +11,7 @@ The tree answers the only question that a trigger asks: is it worth trying again
         TooLarge             413  a body above the limit
         TenantNotProvisioned      a document of a tenant that has no tables yet
       Unavailable    503  may work later: raise, so that the trigger retries
-    (anything else)  a bug: raised, retried, then dead-lettered, and it alerts
+    (anything else)  a bug: raised and retried until it is mended or its time is up; its log line says ERROR
 """
 
 from typing import Any

@@ -3,6 +3,7 @@
 Without --apply it writes build/deploy.sh, to be read; with it, it runs that.
 """
 
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +23,8 @@ def main(
     project: Annotated[str, typer.Option(help="Google Cloud project.")],
     region: Annotated[str, typer.Option(help="Region of the functions.")] = "us-central1",
     firestore_location: Annotated[str, typer.Option(help="Location of Firestore and its triggers.")] = "nam5",
-    redis_url: Annotated[str, typer.Option(help="Address of the cache; empty: none.")] = "",
+    redis_url: Annotated[str, typer.Option(help="Address of the cache (Redis 7 or newer); empty: none.")] = "",
+    vpc_connector: Annotated[str, typer.Option(help="VPC connector by which functions reach the cache.")] = "",
     apply: Annotated[bool, typer.Option(help="Run it.")] = False,
 ) -> None:
     """Stage every function and write, or run, what deploys them."""
@@ -32,8 +34,12 @@ def main(
     for function in functions:
         stage(function, build)
         table.add_row(function.name, function.memory, str(function.concurrency), "\n".join(roles(function)))
+    target = Target(project, region, firestore_location, redis_url, vpc_connector)
     path = build / "deploy.sh"
-    path.write_text(script(functions, Target(project, region, firestore_location, redis_url), Path("build")))
+    path.write_text(script(functions, target, Path("build")))
+    # The settings of the functions, for commands such as infra.provision: both must mean the same datasets.
+    settings = (f"export {name}={shlex.quote(value)}\n" for name, value in target.environment().items() if value)
+    (build / "env").write_text("".join(settings))
     path.chmod(0o755)
     console.print(table)
     if not apply:

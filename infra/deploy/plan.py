@@ -1,6 +1,6 @@
 """What deploys the functions, as shell lines that a person can read before they run.
 
-Every line may be repeated: what exists is updated or left alone.
+Every line may be repeated: functions, rights and schedules are brought up to date, other resources left as they are.
 """
 
 import json
@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.functions import FunctionSpec, topics_of
+
+SERVICES = (
+    "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc",
+    "firestore", "pubsub", "run", "storage",
+)  # fmt: skip
 
 ROLES = {
     ("reads", "firestore"): ("roles/datastore.viewer",),
@@ -28,12 +33,13 @@ FIREBASE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@
 
 @dataclass(frozen=True)
 class Target:
-    """Where to: project, region, the Firestore location that triggers live in, the cache's address."""
+    """Where to: project, region, the Firestore location that triggers live in, the cache and the way to it."""
 
     project: str
     region: str
     firestore_location: str
     redis_url: str = ""
+    vpc_connector: str = ""
 
     def account(self, name: str) -> str:
         """A service account's address."""
@@ -68,7 +74,8 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
     """The whole deployment as a shell script."""
     functions = list(functions)
     lines = ["#!/usr/bin/env bash", "set -euo pipefail", f"export CLOUDSDK_CORE_PROJECT={shlex.quote(target.project)}"]
-    lines += ["", "# Stores", *_stores(target), "", "# Topics"]
+    enabled = " ".join(f"{service}.googleapis.com" for service in SERVICES)
+    lines += ["", "# Services", f"gcloud services enable {enabled}", "", "# Stores", *_stores(target), "", "# Topics"]
     lines += [_unless("pubsub topics", topic, "") for topic in topics_of(functions)]
     lines += ["", "# Who calls: Scheduler and Pub/Sub"]
     lines += [_account(name) for name in ("scout-scheduler", "scout-pubsub")]
@@ -79,8 +86,9 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
 
 def _stores(target: Target) -> Iterator[str]:
     location = shlex.quote(target.firestore_location)
-    ops = "--database=ops"
-    yield _unless("firestore databases", "ops", f"--location={location}", describe=ops, create=ops)
+    for name in ("(default)", "ops"):
+        database = f"--database={shlex.quote(name)}"
+        yield _unless("firestore databases", name, f"--location={location}", describe=database, create=database)
     bucket = f"gs://{target.project}-dead-letters"
     options = f"--location={shlex.quote(target.region)} --uniform-bucket-level-access"
     yield _unless("storage buckets", bucket, options)
@@ -115,8 +123,15 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
     ]
     if function.secrets:
         options.append("--set-secrets=" + ",".join(f"{name}={name}:latest" for name in function.secrets))
-    trigger = function.trigger
+    if target.vpc_connector:
+        options.append(f"--vpc-connector={target.vpc_connector}")
+    trigger, caller = function.trigger, f"--member=serviceAccount:{target.account('scout-pubsub')}"
     if trigger.firestore is not None:
+        # The trigger is made with the function, and needs the right to receive events by then.
+        yield (
+            'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
+            f"{caller} --role=roles/eventarc.eventReceiver"
+        )
         options += [
             f"--trigger-location={target.firestore_location}",
             f"--trigger-service-account={target.account('scout-pubsub')}",
@@ -130,11 +145,6 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
         options += ["--trigger-http", "--allow-unauthenticated"]
     yield f"gcloud functions deploy {function.dashed} " + " ".join(shlex.quote(option) for option in options)
     if trigger.firestore is not None:
-        caller = f"--member=serviceAccount:{target.account('scout-pubsub')}"
-        yield (
-            'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
-            f"{caller} --role=roles/eventarc.eventReceiver"
-        )
         yield (
             f"gcloud run services add-iam-policy-binding {function.dashed} --region={target.region} --quiet "
             f"{caller} --role=roles/run.invoker"
@@ -150,18 +160,21 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
             function.subscription(topic),
             f'--topic={topic} --push-endpoint="$url" --push-auth-token-audience={AUDIENCE} '
             f"--push-auth-service-account={target.account('scout-pubsub')} "
-            "--ack-deadline=600 --min-retry-delay=1s --max-retry-delay=600s --message-retention-duration=7d",
+            "--ack-deadline=600 --min-retry-delay=1s --max-retry-delay=600s --message-retention-duration=7d "
+            "--expiration-period=never",
         )
     for schedule in trigger.schedules:
         name = f"{function.dashed}--{schedule.name}"
-        yield _unless(
-            "scheduler jobs",
-            name,
+        described = (
             f'--location={target.region} --schedule={shlex.quote(schedule.cron)} --uri="$url" --http-method=POST '
-            f"--message-body={shlex.quote(json.dumps(schedule.body))} --headers=Content-Type=application/json "
-            f"--oidc-service-account-email={target.account('scout-scheduler')} --oidc-token-audience={AUDIENCE}",
-            describe=f"{name} --location={target.region}",
-            create=f"http {name}",
+            f"--message-body={shlex.quote(json.dumps(schedule.body))} "
+            f"--oidc-service-account-email={target.account('scout-scheduler')} --oidc-token-audience={AUDIENCE} "
+            f"--max-retry-attempts=5 --attempt-deadline={function.timeout_seconds}s"
+        )
+        json_body = "headers=Content-Type=application/json"
+        yield (
+            f"gcloud scheduler jobs update http {name} {described} --update-{json_body} 2>/dev/null || "
+            f"gcloud scheduler jobs create http {name} {described} --{json_body}"
         )
 
 

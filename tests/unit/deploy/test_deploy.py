@@ -11,6 +11,7 @@ import pytest
 from infra.deploy.plan import Target, roles, script
 from infra.deploy.stage import stage
 from infra.functions import load_functions
+from shared.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = {function.name: function for function in load_functions(ROOT / "functions")}
@@ -68,7 +69,9 @@ def test_every_topic_and_schedule_reaches_its_function(lines):
             assert f"subscriptions create {function.subscription(topic)} --topic={topic} " in text
             assert f"topics create {topic}" in text
         for schedule in function.trigger.schedules:
-            assert f"jobs create http {function.dashed}--{schedule.name} " in text
+            job = f"http {function.dashed}--{schedule.name} "
+            assert f"jobs update {job}" in text
+            assert f"jobs create {job}" in text
 
 
 def test_a_function_that_only_reads_may_not_write():
@@ -83,3 +86,23 @@ def test_values_with_commas_and_at_signs_survive_as_settings(lines):
     named = dict(setting.split("=", 1) for setting in given.removeprefix("--set-env-vars=^|^").split("|"))
     assert '"operators": ["scout-scheduler@my-project.iam.gserviceaccount.com"' in named["SCOUT_TOKEN_ISSUERS"]
     assert named["REDIS_URL"] == "redis://10.0.0.3:6379/0"
+
+
+def test_idle_subscriptions_stay_and_schedules_are_tried_again(lines):
+    for line in lines:
+        if "subscriptions create" in line:
+            assert "--expiration-period=never" in line
+        if "jobs create" in line:
+            assert "--max-retry-attempts=5" in line
+
+
+def test_right_to_receive_events_comes_before_the_function_that_needs_it(lines):
+    receiver = next(number for number, line in enumerate(lines) if "roles/eventarc.eventReceiver" in line)
+    deploy = next(number for number, line in enumerate(lines) if "functions deploy stream-document" in line)
+    assert receiver < deploy
+
+
+def test_provisioning_means_the_datasets_that_the_functions_mean(monkeypatch):
+    for name, value in TARGET.environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings().bigquery_location == TARGET.region
