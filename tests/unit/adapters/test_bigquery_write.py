@@ -25,7 +25,8 @@ def missing(words: str) -> TenantNotProvisioned:
 @pytest.mark.parametrize(
     "words",
     [
-        "Requested entity was not found. Entity: projects/p/datasets/aso_tenant_b/tables/notes_raw_changelog/streams/_default",
+        "Requested entity was not found. Entity: "
+        "projects/p/datasets/aso_tenant_b/tables/notes_raw_changelog/streams/_default",
         "Not found: Table p:aso_tenant_b.notes_raw_changelog",
     ],
 )
