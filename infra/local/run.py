@@ -211,8 +211,8 @@ def _compare_incidents(summary: Summary, incidents: list[Incident], opportunitie
     summary.failures += [f"incident not found: {each.detector} {each.entity}" for each in missed]
 
 
-REAL_ENTITY_TYPES = frozenset({"property", "source_medium", "channel", "campaign"})
-"""Entity types whose daily figures are wholly real; the others' days are derived from real totals."""
+REAL_ENTITY_TYPES = frozenset({"source_medium", "channel", "campaign"})
+"""Entity types whose detectors read wholly real daily figures; the others' days are derived from real totals."""
 
 
 def _delivered(cloud: LocalCloud) -> int:

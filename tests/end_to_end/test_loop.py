@@ -32,8 +32,8 @@ RAW = (
     "ga_property_totals", "ga_traffic_sources", "ga_device_metrics", "ga_funnel_events", "ga_landing_pages",
     "ga_page_performance",
 )  # fmt: skip
-REAL = ("property", "source_medium", "channel", "campaign")
-"""Entity types of which every daily figure is a published one."""
+REAL = ("source_medium", "channel", "campaign")
+"""Entity types whose detectors read nothing but published daily figures."""
 
 Values = dict[str, Any]
 Finished = Callable[[str], None]
