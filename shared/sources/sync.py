@@ -74,7 +74,14 @@ class Sync:
         self._clock = clock
 
     def ask(self, asked: SyncAsked, requested_by: str) -> list[str]:
-        """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source; the run ids."""
+        """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source; the run ids.
+
+        BadRequest where `since` is yet to come, or the tenant that is named has no such source.
+        """
+        if asked.since is not None and asked.since > datetime.now(UTC).date():
+            raise BadRequest(
+                "since lies in the future", errors=[{"field": "since", "expected": "today (UTC) or earlier"}]
+            )
         requests = []
         for tenant_id in [asked.tenant_id] if asked.tenant_id else self._with_source(asked.source):
             self.settings(tenant_id, asked.source)

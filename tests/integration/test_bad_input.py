@@ -229,6 +229,7 @@ WRONG = {
         ({"source": None}, "source"),
         ({"since": "yesterday"}, "since"),
         ({"since": "2026-13-45"}, "since"),
+        ({"since": "2999-01-01"}, "since"),
         ({"since": []}, "since"),
         ({"run_id": "../x"}, "run_id"),
         ({"run_id": "x" * 101}, "run_id"),
@@ -247,6 +248,7 @@ WRONG = {
     "run_detectors": [
         ({"as_of": "today"}, "as_of"),
         ({"as_of": "2999-01-01"}, "as_of"),
+        ({"as_of": "2001-01-01"}, "as_of"),
         ({"as_of": {}}, "as_of"),
         ({"run_id": "a b"}, "run_id"),
         ({"explain": 5}, "explain"),

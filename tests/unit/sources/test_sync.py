@@ -345,6 +345,13 @@ def test_asking_notes_the_run_and_publishes_it(world: World):
     assert world.source.seen == []
 
 
+def test_asking_since_a_day_to_come_is_refused_by_its_field(world: World):
+    with pytest.raises(BadRequest) as refused:
+        ask(world, since="2999-01-01")
+    assert refused.value.fields["errors"][0]["field"] == "since"
+    assert world.publisher.messages == []
+
+
 def test_asking_twice_is_two_runs(world: World):
     assert ask(world) != ask(world)
 
