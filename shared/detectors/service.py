@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from shared.analytics.messages import EtlFinished
+from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.compiler import Plan, plan
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
@@ -63,19 +64,20 @@ class Detectors:
         self._now = now
 
     def ask(self, asked: DetectorsAsked, requested_by: str) -> str:
-        """Ask for a run; its id. BadRequest where `as_of` is yet to come."""
+        """Ask for a run; its id. BadRequest where `as_of` is yet to come, or its data are gone."""
         tenant_id, as_of = _tenant(asked), asked.as_of
-        if as_of is not None and as_of > self._now().date():
-            raise BadRequest(
-                "as_of lies in the future", errors=[{"field": "as_of", "expected": "today (UTC) or earlier"}]
-            )
+        self._check(as_of)
         run_id = f"detectors-{tenant_id}-{secrets.token_hex(4)}"
         self._progress.request(run_id, "detectors", tenant_id, requested_by)
         self._publisher.publish(DetectorsRequested(tenant_id=tenant_id, as_of=as_of, run_id=run_id))
         return run_id
 
     def work(self, request: DetectorsRequested, subscription: str) -> RunResult:
-        """Do what a message asks: a requested run, or the run that follows an ETL run and takes its name."""
+        """Do what a message asks: a requested run, or the run that follows an ETL run and takes its name.
+
+        BadRequest as in `ask`.
+        """
+        self._check(request.as_of)
         after_etl = subscription.endswith(EtlFinished.topic)
         run_id = f"detectors-{request.run_id}" if after_etl else request.run_id
         return self.run(request.tenant_id, run_id, request.as_of)
@@ -96,6 +98,14 @@ class Detectors:
             account = self._judge_and_write(tenant, run_id, day, tracker)
             self._publisher.publish(DetectorRunFinished(tenant_id=tenant_id, run_id=run_id))
         return account
+
+    def _check(self, as_of: date | None) -> None:
+        today = self._now().date()
+        if as_of is not None and not 0 <= (today - as_of).days <= RETENTION_DAYS:
+            raise BadRequest(
+                "as_of lies in the future" if as_of > today else "as_of lies before the data that are kept",
+                errors=[{"field": "as_of", "expected": f"today (UTC) or one of the {RETENTION_DAYS} days before"}],
+            )
 
     def _judge_and_write(self, tenant: Tenant, run_id: str, as_of: date, tracker: Tracker) -> RunResult:
         compiled = self._compiled()

@@ -7,6 +7,7 @@ import pytest
 
 from functions.run_detectors.main import handle
 from shared.analytics.messages import EtlFinished
+from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.catalogue import catalogue
 from shared.detectors.messages import DetectorRunFinished, DetectorsRequested
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
@@ -86,6 +87,8 @@ def test_a_detector_that_the_tenant_switched_off_is_muted(clients):
         ({"tenant_id": "nobody"}, "operator", 404),
         ({}, "operator", 422),
         ({"tenant_id": "acme", "as_of": (TODAY + timedelta(days=1)).isoformat()}, "operator", 422),
+        ({"tenant_id": "acme", "as_of": (TODAY - timedelta(days=RETENTION_DAYS + 1)).isoformat()}, "operator", 422),
+        ({"tenant_id": "acme", "as_of": "0001-01-01"}, "operator", 422),
         ({"tenant_id": "acme", "as_of": "yesterday"}, "operator", 422),
         ({"tenant_id": "acme", "asof": "2026-10-18"}, "operator", 422),
         ({"tenant_id": 7}, "operator", 422),
@@ -100,6 +103,21 @@ def test_refuses_and_writes_nothing(clients, body, token, status):
     assert answer.content_type == "application/problem+json"
     assert clients.publisher.messages == []
     assert clients.ops.documents == {}
+
+
+def test_the_first_day_that_is_kept_and_today_may_be_judged(clients):
+    for day in (TODAY - timedelta(days=RETENTION_DAYS), TODAY):
+        assert handle(posted({"tenant_id": "acme", "as_of": day.isoformat()}), clients).status_code == 202
+
+
+@pytest.mark.parametrize("days", [-1, RETENTION_DAYS + 1])
+def test_a_message_about_a_day_without_data_is_set_aside(clients, days):
+    day = (TODAY - timedelta(days=days)).isoformat()
+    assert handle(pushed({"tenant_id": "acme", "as_of": day, "run_id": "r1"}), clients).status_code == 204
+    [letter] = [kept for path, kept in clients.ops.documents.items() if path.startswith("dead_letters/")]
+    assert letter["reason"] == "BadRequest"
+    assert letter["fields"]["errors"][0]["field"] == "as_of"
+    assert _runs(clients) == {}
 
 
 def test_the_unreadable_is_set_aside(clients):
