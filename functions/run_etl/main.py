@@ -22,5 +22,7 @@ def handle(request: Request, clients: Clients) -> Response:
         if call.pushed:
             call.outcome = clients.etl.work(call.message(EtlRequested))
         else:
-            call.accept(*clients.etl.ask(call.message(EtlAsked), clients.tenants.ids, call.caller.subject))
+            asked = clients.etl.ask(call.message(EtlAsked), clients.tenants.ids, call.caller.subject)
+            call.accept(*asked.run_ids)
+            call.outcome = asked
     return call.response

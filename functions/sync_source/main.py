@@ -22,5 +22,7 @@ def handle(request: Request, clients: Clients) -> Response:
         if call.pushed:
             call.outcome = clients.sync.run(call.message(SyncRequested))
         else:
-            call.accept(*clients.sync.ask(call.message(SyncAsked), call.caller.subject))
+            asked = clients.sync.ask(call.message(SyncAsked), call.caller.subject)
+            call.accept(*asked.run_ids)
+            call.outcome = asked
     return call.response

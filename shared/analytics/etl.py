@@ -21,6 +21,7 @@ from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.bigquery import columns
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
+from shared.tenants.fan_out import Asked, ask_each
 
 OVERLAP = timedelta(minutes=10)
 """How long after its stamp a row may still become visible in the log (see shared/streaming/merge.py)."""
@@ -63,15 +64,16 @@ class Etl:
         self._entities = entities
         self._now = now
 
-    def ask(self, asked: EtlAsked, tenants: Callable[[], list[str]], requested_by: str) -> list[str]:
-        """Ask for a run of one tenant, or, without a tenant, of every tenant; the run ids."""
-        run_ids = []
-        for tenant_id in [asked.tenant_id] if asked.tenant_id else tenants():
+    def ask(self, asked: EtlAsked, tenants: Callable[[], list[str]], requested_by: str) -> Asked:
+        """Ask for a run of one tenant, or, without a tenant, of every tenant."""
+
+        def ask(tenant_id: str) -> str:
             run_id = f"etl-{tenant_id}-{secrets.token_hex(4)}"
             self._progress.request(run_id, "etl", tenant_id, requested_by)
             self._publisher.publish(EtlRequested(tenant_id=tenant_id, run_id=run_id, full=asked.full))
-            run_ids.append(run_id)
-        return run_ids
+            return run_id
+
+        return Asked([ask(asked.tenant_id)]) if asked.tenant_id else ask_each(tenants(), ask)
 
     def work(self, request: EtlRequested) -> EtlResult:
         """Do what a message asks: after a sync (it names its source), or on request."""

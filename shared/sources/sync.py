@@ -14,6 +14,7 @@ from shared.ops.records import Arrivals, Cursor
 from shared.schema.ports import Documents, Publisher
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.reports import REPORTS, Report
+from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
 
@@ -73,8 +74,8 @@ class Sync:
         self._tenants = tenants
         self._clock = clock
 
-    def ask(self, asked: SyncAsked, requested_by: str) -> list[str]:
-        """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source; the run ids.
+    def ask(self, asked: SyncAsked, requested_by: str) -> Asked:
+        """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source.
 
         BadRequest where `since` is yet to come, or the tenant that is named has no such source.
         """
@@ -82,15 +83,22 @@ class Sync:
             raise BadRequest(
                 "since lies in the future", errors=[{"field": "since", "expected": "today (UTC) or earlier"}]
             )
-        requests = []
-        for tenant_id in [asked.tenant_id] if asked.tenant_id else self._with_source(asked.source):
-            self.settings(tenant_id, asked.source)
-            run_id = new_run_id(asked.source, tenant_id)
-            requests.append(SyncRequested(tenant_id=tenant_id, source=asked.source, since=asked.since, run_id=run_id))
-        for request in requests:
-            self._progress.request(request.run_id, "sync", request.tenant_id, requested_by)
-            self._publisher.publish(request)
-        return [request.run_id for request in requests]
+        if asked.tenant_id:
+            self.settings(asked.tenant_id, asked.source)
+            return Asked([self._request(asked.tenant_id, asked, requested_by)])
+
+        def ask(tenant_id: str) -> str | None:
+            has = _usable(self._tenants.get(tenant_id).sources.get(asked.source))
+            return self._request(tenant_id, asked, requested_by) if has else None
+
+        return ask_each(self._tenants.ids(), ask)
+
+    def _request(self, tenant_id: str, asked: SyncAsked, requested_by: str) -> str:
+        run_id = new_run_id(asked.source, tenant_id)
+        request = SyncRequested(tenant_id=tenant_id, source=asked.source, since=asked.since, run_id=run_id)
+        self._progress.request(run_id, "sync", tenant_id, requested_by)
+        self._publisher.publish(request)
+        return run_id
 
     def run(self, request: SyncRequested) -> dict[str, int]:
         """Pull one slice; documents and pages written.
@@ -125,14 +133,6 @@ class Sync:
                 errors=[{"field": "source", "expected": "a source that the tenant's settings enable"}],
             )
         return settings
-
-    def _with_source(self, source: str) -> list[str]:
-        found = []
-        for tenant_id in self._tenants.ids():
-            settings = self._tenants.get(tenant_id).sources.get(source)
-            if settings is not None and _usable(settings):
-                found.append(tenant_id)
-        return found
 
     def _slice(self, request: SyncRequested, settings: SourceSettings, since: date, tracker: Tracker) -> dict[str, int]:
         started, written, pages, removed = self._clock(), 0, 0, 0
@@ -216,5 +216,5 @@ class Sync:
         return date.fromisoformat(found["synced_until"]) - timedelta(days=RESTATED_DAYS)
 
 
-def _usable(settings: SourceSettings) -> bool:
-    return settings.enabled and settings.property_id is not None
+def _usable(settings: SourceSettings | None) -> bool:
+    return settings is not None and settings.enabled and settings.property_id is not None

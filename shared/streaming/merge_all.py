@@ -45,10 +45,10 @@ def _failed(error: AppError) -> dict[str, Any]:
 def _tables(
     wanted: MergeRequested, tenants: Tenants, records: Iterable[type[Record]]
 ) -> Iterable[tuple[type[Record], Mapping[str, str]]]:
-    ids = [wanted.tenant_id] if wanted.tenant_id else tenants.ids()
+    ids = [tenant_id(wanted.tenant_id)] if wanted.tenant_id else tenants.ids()
     for record in records:
         placeholders = PLACEHOLDER.findall(record.table.dataset) if record.table else []
         if placeholders == ["tenant_id"]:
-            yield from ((record, {"tenant_id": tenant_id(one)}) for one in ids)
+            yield from ((record, {"tenant_id": one}) for one in ids)
         elif not placeholders and not wanted.tenant_id:
             yield record, {}

@@ -21,7 +21,9 @@ class Tenant(Record):
 
     tenant_id: Key[str]
     name: str = ""
-    status: Literal["active", "suspended"] = "active"
+    status: Literal["active", "suspended"] = Field(
+        "active", description="Of a suspended tenant nothing runs; its documents are still streamed."
+    )
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$")
     value_per_conversion: float | None = Field(None, gt=0, description="Overrides the measured one.")
     sources: dict[str, SourceSettings] = {}

@@ -193,6 +193,11 @@ def test_operator_who_names_no_tenant_asks_for_all(world: World, clients: Any):
     assert sorted(message.tenant_id for message in messages) == ["demo", "other"]
 
 
+def test_tenants_that_are_not_valid_stop_no_other(world: World, clients: Any):
+    clients.documents.documents |= {"tenants/My-Shop": {}, "tenants/away": {"status": "suspended"}}
+    assert len(handle(posted({}), clients).get_json()["run_ids"]) == 2
+
+
 def test_pushed_message_is_worked_and_its_repeat_ends_the_same(world: World, clients: Any):
     message = {"tenant_id": "demo", "source": "ga4", "run_id": "sync-1"}
     states = []

@@ -332,7 +332,7 @@ def test_lease_outlasts_a_slice():
 
 def ask(world: World, **changes: Any) -> list[str]:
     given = {"tenant_id": "demo", "source": "ga4", **changes}
-    return world.sync.ask(SyncAsked.model_validate(given), "someone@demo.test")
+    return world.sync.ask(SyncAsked.model_validate(given), "someone@demo.test").run_ids
 
 
 def test_asking_notes_the_run_and_publishes_it(world: World):
@@ -365,6 +365,18 @@ def test_asking_without_a_tenant_asks_for_every_tenant_that_has_the_source(world
     messages: list[Any] = world.publisher.messages
     assert sorted(message.tenant_id for message in messages) == ["demo", "second"]
     assert [message.run_id for message in messages] == run_ids
+
+
+def test_tenants_that_are_not_valid_stop_no_other_and_are_told(world: World):
+    tenants = world.documents.documents
+    tenants["tenants/My-Shop"] = {**tenants["tenants/demo"], "tenant_id": "My-Shop"}
+    tenants["tenants/cheap"] = {**tenants["tenants/demo"], "tenant_id": "cheap", "currency": "eur"}
+    tenants["tenants/away"] = {**tenants["tenants/demo"], "tenant_id": "away", "status": "suspended"}
+    asked = world.sync.ask(SyncAsked(source="ga4"), "scheduler")
+    messages: list[Any] = world.publisher.messages
+    assert [message.tenant_id for message in messages] == ["demo"]
+    assert asked.run_ids == [messages[0].run_id]
+    assert asked.failed == {"cheap": "Rejected: the tenant's settings are not valid"}
 
 
 def test_without_any_tenant_that_has_the_source_nothing_is_asked(world: World):

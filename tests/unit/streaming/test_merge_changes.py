@@ -57,6 +57,13 @@ def test_a_tick_merges_every_table_of_every_tenant():
     assert {table["status"] for table in body["tables"]} == {"merged"}
 
 
+def test_tenants_that_are_not_valid_stop_no_other():
+    world = World("one")
+    world.clients.documents.documents |= {"tenants/My-Shop": {}, "tenants/away": {"status": "suspended"}}
+    status, body = world.post({})
+    assert (status, len(body["tables"])) == (200, TABLES)
+
+
 def test_a_second_tick_finds_nothing_due():
     world = World("one")
     world.post({})

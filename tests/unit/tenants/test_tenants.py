@@ -172,3 +172,24 @@ def test_ids_are_of_tenants_alone(documents: FakeDocuments):
     for path in ("tenants/b", "tenants/a", "tenants/a/opportunities/x", "words/c"):
         documents.documents[path] = {}
     assert sorted(Tenants(documents).ids()) == ["a", "b"]
+
+
+def test_ids_are_valid_names_of_active_tenants(documents: FakeDocuments):
+    for name, values in {"a": {}, "b": {"status": "active"}, "c": {"status": "suspended"}, "My-Shop": {}}.items():
+        documents.documents[f"tenants/{name}"] = values
+    assert Tenants(documents).ids() == ["a", "b"]
+
+
+def test_suspended_tenant_is_unknown(documents: FakeDocuments):
+    documents.documents["tenants/demo"] = {**BASIC, "status": "suspended"}
+    assert not Tenants(documents).exists("demo")
+    with pytest.raises(UnknownTenant):
+        Tenants(documents).get("demo")
+
+
+def test_settings_that_are_stored_and_not_valid_are_named_without_their_value(documents: FakeDocuments):
+    documents.documents["tenants/demo"] = {**BASIC, "currency": "secret", "sources": {"ga4": "secret"}}
+    with pytest.raises(Rejected) as refused:
+        Tenants(documents).get("demo")
+    assert [error["field"] for error in refused.value.fields["errors"]] == ["currency", "sources.ga4"]
+    assert "secret" not in str(refused.value.fields)
