@@ -21,6 +21,7 @@ from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.bigquery import columns
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
+from shared.streaming.messages import MergeRequested
 from shared.tenants.fan_out import Asked, ask_each
 
 OVERLAP = timedelta(minutes=10)
@@ -103,6 +104,9 @@ class Etl:
                     }
                 )
                 self._publisher.publish(EtlFinished(tenant_id=tenant_id, run_id=run_id))
+                if sync_run_id:
+                    # All of a sync is in the log by now: one merge, and views no longer read it as a tail.
+                    self._publisher.publish(MergeRequested(tenant_id=tenant_id, force=True))
         return result
 
     def _rebuild(

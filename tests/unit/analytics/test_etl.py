@@ -12,6 +12,7 @@ from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
+from shared.streaming.messages import MergeRequested
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -212,3 +213,10 @@ def test_pushed_message_that_cannot_be_read_is_set_aside(world: World, clients: 
     assert handle(pushed({"tenant_id": "demo", "full": "perhaps"}, message_id="2"), clients).status_code == 204
     assert clients.dead_letters.count() == 2
     assert world.warehouse.queries == []
+
+
+def test_only_after_a_sync_the_current_tables_are_merged(world: World):
+    world.etl.run("demo", "etl-1")
+    assert [type(message).__name__ for message in world.publisher.messages] == ["EtlFinished"]
+    world.etl.run("demo", "etl-2", sync_run_id="sync-1")
+    assert world.publisher.messages[-1] == MergeRequested(tenant_id="demo", force=True)
