@@ -36,6 +36,12 @@ PERMANENT = frozenset(
     code.value[0]
     for code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.FAILED_PRECONDITION)
 )
+STATUS = {code.value[0]: code.name for code in grpc.StatusCode}
+ROW_STATUS = {code.value: code.name for code in types.RowError.RowErrorCode}
+PLACES = re.compile(
+    r"projects/[\w./-]+|\bTable [\w-]+:[\w.$-]+|\b(?:[Ff]ield|[Cc]olumn):? [`'\"]?[A-Za-z_][\w.]{0,100}[`'\"]?"
+)
+"""How BigQuery names a table or a field."""
 
 
 @dataclass(slots=True)
@@ -166,13 +172,16 @@ class AppendCall:
             for answer in answers:
                 self._settle(types.AppendRowsResponse.pb(answer))
         except exceptions.NotFound as error:
-            self.end(lost, TenantNotProvisioned("the table does not exist", cause=str(error.message)[:300]))
+            self.end(
+                lost, TenantNotProvisioned("the table does not exist", cause=_told("NOT_FOUND", str(error.message)))
+            )
         except (exceptions.InvalidArgument, exceptions.FailedPrecondition) as error:
-            message = str(error.message)[:300]
-            refused = None if _lacks_columns(f"{message} {error.details}") else RowsRefused(message, {})
+            message = str(error.message)
+            told = _told(type(error).__name__, message)
+            refused = None if _lacks_columns(f"{message} {error.details}") else RowsRefused(told, {})
             self.end(lost, refused)
         except Exception as error:  # noqa: BLE001  a thread's error must reach those who wait for it
-            self.end(Unavailable("the connection to BigQuery was lost", cause=str(error)[:300]))
+            self.end(Unavailable("the connection to BigQuery was lost", cause=type(error).__name__))
         else:
             self.end(Unavailable("BigQuery ended the connection"))
 
@@ -214,15 +223,25 @@ def _lacks_columns(message: str) -> bool:
 def _failure(answer: Any) -> AppError | None:
     if answer.row_errors:
         return RowsRefused(
-            "BigQuery refused rows", {int(row.index): str(row.message)[:300] for row in answer.row_errors}
+            "BigQuery refused rows",
+            {
+                int(row.index): _told(ROW_STATUS.get(row.code, str(row.code)), str(row.message))
+                for row in answer.row_errors
+            },
         )
-    code, message = answer.error.code, str(answer.error.message)[:300]
+    code = answer.error.code
     if not code:
         return None
+    told = _told(STATUS.get(code, str(code)), str(answer.error.message))
     if code == NOT_FOUND:
-        return TenantNotProvisioned("the table does not exist", cause=message)
+        return TenantNotProvisioned("the table does not exist", cause=told)
     if _lacks_columns(str(answer.error)):
         return Unavailable("the table lacks columns of the rows", code=code)
     if code in PERMANENT:
-        return RowsRefused(message, {})
-    return Unavailable("BigQuery did not take the rows", code=code, cause=message)
+        return RowsRefused(told, {})
+    return Unavailable("BigQuery did not take the rows", code=code, cause=told)
+
+
+def _told(code: str, message: str) -> str:
+    """What may be kept of BigQuery's words, which may quote values: the code, and the table and fields they name."""
+    return " ".join([code, *dict.fromkeys(PLACES.findall(message))])[:300]

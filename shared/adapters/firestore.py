@@ -34,7 +34,7 @@ def translated() -> Iterator[None]:
     ) as error:
         raise Unavailable("Firestore is not available", cause=type(error).__name__) from error
     except (exceptions.InvalidArgument, exceptions.OutOfRange) as error:
-        raise Rejected("Firestore refused the values", cause=str(error.message)) from error
+        raise Rejected("Firestore refused the values", cause=type(error).__name__) from error
 
 
 class FirestoreDocuments:

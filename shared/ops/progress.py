@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from shared.errors import AppError
 from shared.ops.records import Progress
 from shared.schema.ports import Documents
 
@@ -78,7 +79,9 @@ class Tracker:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is not None:
-            self._change(status="failed", error=f"{type(error).__name__}: {error}"[:500])
+            # Scout's own words name no values; those of libraries quote them.
+            said = error.message if isinstance(error, AppError) else type(error).__name__
+            self._change(status="failed", error=said[:500])
             self._write()
         elif self.progress.status == "running":
             self.finish()

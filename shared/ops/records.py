@@ -42,7 +42,7 @@ class Progress(Record):
     done: int = Field(0, ge=0)
     total: int | None = Field(None, ge=0, description="None while unknown.")
     counts: dict[str, int] = {}
-    error: str | None = None
+    error: str | None = Field(None, description="Scout's own sentence, or the name of a library's error.")
     requested_by: Personal[str] = ""
     started_at: datetime
     updated_at: datetime

@@ -31,7 +31,8 @@ Immutable = Annotated[T, Mark.IMMUTABLE]
 ClientWritable = Annotated[T, Mark.CLIENT_WRITABLE]
 """A signed-in member of the tenant may change it from a browser."""
 Personal = Annotated[T, Mark.PERSONAL]
-"""Personal data: kept out of logs and dead-letter summaries."""
+"""Personal data: marked for the data dictionary and for what will transform or erase it. It keeps nothing out of anything
+by itself: logs and dead-letter summaries hold no document's values, marked or not."""
 
 
 @dataclass(frozen=True)

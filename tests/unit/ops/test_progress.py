@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import Rejected
 from shared.ops.progress import ProgressBook
 from tests.fakes import FakeDocuments
 
@@ -113,8 +114,15 @@ def test_run_that_raises_is_failed_and_the_error_goes_on(book: ProgressBook, doc
         fail(book, "boom" * 500, step="reading", done=7)
     stored = documents.documents[PATH]
     assert (stored["status"], stored["step"], stored["done"], stored["finished_at"]) == ("failed", "reading", 7, None)
-    assert stored["error"].startswith("ValueError: boom")
-    assert len(stored["error"]) == 500
+    assert stored["error"] == "ValueError"
+
+
+def test_error_of_scout_is_told_in_its_own_words(book: ProgressBook, documents: FakeDocuments):
+    with pytest.raises(Rejected), book.track("run-1", "sync", "demo"):
+        raise Rejected("GA4 refused the request" + "!" * 500, cause="secret")
+    error = documents.documents[PATH]["error"]
+    assert error.startswith("GA4 refused the request!")
+    assert len(error) == 500
 
 
 def test_failed_run_that_is_tried_again_is_no_longer_failed(book: ProgressBook):
