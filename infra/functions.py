@@ -94,11 +94,6 @@ class FunctionSpec(_Declared):
         """The name where underscores are not allowed: triggers, subscriptions, services."""
         return self.name.replace("_", "-")
 
-    @property
-    def url_variable(self) -> str:
-        """The environment variable that holds the function's URL."""
-        return f"FUNCTION_URL_{self.name.upper()}"
-
     def subscription(self, topic: str) -> str:
         """The name of the push subscription through which `topic` reaches this function."""
         return f"{self.dashed}--{topic}"

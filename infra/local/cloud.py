@@ -203,10 +203,6 @@ class LocalCloud:
         """Kill a part with -9 and start it again on the same port (the emulators forget what they held)."""
         self._supervisor.restart(name)
 
-    def kill_part(self, name: str) -> None:
-        """Kill a part with -9 and leave it dead, unwatched."""
-        self._supervisor.kill(name)
-
     def log(self, part: str) -> Path:
         """The log of a part; `function-<name>` for a function."""
         return self._supervisor.log(part)

@@ -67,11 +67,6 @@ def floors(condition: str) -> set[str]:
     return set(FLOOR.findall(condition))
 
 
-def substitute(expression: str, resolve: Callable[[str], str]) -> str:
-    """The expression with each feature replaced by what `resolve` says of it."""
-    return " ".join(resolve(text) if kind == "name" else text for kind, text in tokens(expression))
-
-
 def evaluate(expression: str, resolve: Resolve) -> Any:
     """The expression's value; `resolve` gives the array (or number) of a name."""
     with np.errstate(all="ignore"):

@@ -1,7 +1,7 @@
 """A record: one declaration of one kind of document or row.
 
 From it come the BigQuery tables, the wire schema of the rows, the Firestore rules and indexes, the caches
-that a change forgets, the retention and the data dictionary (see bigquery.py, firestore.py, dictionary.py).
+that a change forgets, the retention and the data dictionary (see bigquery.py, firestore.py, infra/generate.py).
 """
 
 import re
@@ -31,8 +31,8 @@ Immutable = Annotated[T, Mark.IMMUTABLE]
 ClientWritable = Annotated[T, Mark.CLIENT_WRITABLE]
 """A signed-in member of the tenant may change it from a browser."""
 Personal = Annotated[T, Mark.PERSONAL]
-"""Personal data: marked for the data dictionary and for what will transform or erase it. It keeps nothing out of anything
-by itself: logs and dead-letter summaries hold no document's values, marked or not."""
+"""Personal data: marked for the data dictionary, and for what transforms or erases it. The mark keeps nothing out by
+itself: logs and dead-letter summaries hold no document's values, marked or not."""
 
 
 @dataclass(frozen=True)

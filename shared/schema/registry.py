@@ -24,27 +24,6 @@ def records() -> tuple[type[Record], ...]:
 
 
 @cache
-def record_named(name: str) -> type[Record]:
-    """The record whose table or collection has this name; a KeyError where none has."""
-    for record in records():
-        names = {record.table and record.table.table, record.collection and record.collection.name}
-        if name in names:
-            return record
-    raise KeyError(name)
-
-
-def record_of(document_path: str, database: str = "(default)") -> tuple[type[Record], dict[str, str]] | None:
-    """The streamed record a document belongs to, with the values of its path; None where none is declared."""
-    for record in streamed_records():
-        collection = record.collection
-        if collection is not None and collection.database == database:
-            values = collection.match(document_path)
-            if values is not None:
-                return record, values
-    return None
-
-
-@cache
 def streamed_records() -> tuple[type[Record], ...]:
     """Records whose documents become rows."""
     return tuple(record for record in records() if record.streamed())

@@ -8,11 +8,18 @@ import sqlglot
 from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
 from shared.analytics.records import DailyEntityMetrics
 from shared.schema.bigquery import columns
-from shared.schema.registry import record_named
+from shared.schema.record import Record
+from shared.schema.registry import streamed_records
 from shared.schema.sql import SHARED, render
 
 ALL = (*ENTITIES, SOURCE_TABLE)
 NAMES = {column.name for column in columns(DailyEntityMetrics)}
+
+
+def raw_record(entity: Entity) -> type[Record]:
+    """The streamed record whose table the entity reads."""
+    [found] = [record for record in streamed_records() if record.table and record.table.table == entity.table]
+    return found
 
 
 def rendered(entity: Entity) -> str:
@@ -35,7 +42,7 @@ def test_entitys_columns_are_columns_of_the_metrics(entity: Entity):
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.entity_type)
 def test_entity_reads_a_streamed_record_and_only_days_that_changed(entity: Entity):
-    assert record_named(entity.table).streamed()
+    assert raw_record(entity)
     sql = rendered(entity)
     assert f"`d.{entity.table}`" in sql
     assert "date IN UNNEST(@days)" in sql
@@ -43,7 +50,7 @@ def test_entity_reads_a_streamed_record_and_only_days_that_changed(entity: Entit
 
 @pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.entity_type)
 def test_measure_that_is_conserved_exists_on_both_sides(entity: Entity):
-    raw = set(record_named(entity.table).model_fields)
+    raw = set(raw_record(entity).model_fields)
     assert set(re.findall(r"raw\.(\w+)", entity.measure_in)) <= raw
     assert set(re.findall(r"metrics\.(\w+)", entity.measure_out)) <= set(entity.columns)
 

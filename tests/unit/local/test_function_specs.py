@@ -23,7 +23,7 @@ def write(tmp_path: Path):
 
 def test_a_minimal_declaration_gets_the_defaults(write):
     function = load_function(write("do_it", MINIMAL))
-    assert (function.name, function.dashed, function.url_variable) == ("do_it", "do-it", "FUNCTION_URL_DO_IT")
+    assert (function.name, function.dashed) == ("do_it", "do-it")
     assert (function.retry, function.memory, function.concurrency, function.timeout_seconds) == (True, "512Mi", 80, 60)
     assert function.subscription("thing-written") == "do-it--thing-written"
 

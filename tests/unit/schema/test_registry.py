@@ -1,12 +1,10 @@
 """Which records there are."""
 
-import pytest
-
 from shared.analytics.records import DailyEntityMetrics
 from shared.opportunities.records import Opportunity
 from shared.ops.records import DeadLetter
 from shared.schema.record import Record
-from shared.schema.registry import record_named, record_of, records, streamed_records
+from shared.schema.registry import records, streamed_records
 from shared.sources.records import GaPagePerformance
 from tests.unit.schema.samples import Invoice
 
@@ -34,31 +32,6 @@ def test_no_two_records_share_a_place():
     tables = [record.table.name for record in records() if record.table]
     assert len(collections) == len(set(collections))
     assert len(tables) == len(set(tables))
-
-
-def test_a_record_is_found_by_its_table_or_collection():
-    assert record_named("opportunities") is Opportunity
-    assert record_named("daily_entity_metrics") is DailyEntityMetrics
-    with pytest.raises(KeyError, match="nothing_of_the_kind"):
-        record_named("nothing_of_the_kind")
-
-
-def test_a_document_is_told_to_its_record_with_the_values_of_its_path():
-    found = record_of("tenants/demo/ga_page_performance/x")
-    assert found == (GaPagePerformance, {"tenant_id": "demo", "document_id": "x"})
-
-
-@pytest.mark.parametrize(
-    ("path", "database"),
-    [
-        ("tenants/demo/nothing/x", "(default)"),
-        ("tenants/demo", "(default)"),
-        ("tenants/demo/ga_page_performance/x", "ops"),
-        ("dead_letters/x", "ops"),
-    ],
-)
-def test_a_document_of_no_streamed_record_has_none(path: str, database: str):
-    assert record_of(path, database) is None
 
 
 def test_no_document_belongs_to_two_streamed_records():

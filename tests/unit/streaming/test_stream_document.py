@@ -7,8 +7,9 @@ import pytest
 from functions.stream_document.main import handle
 from shared.errors import TenantNotProvisioned, Unavailable
 from shared.ops.records import DeadLetter
+from shared.sources.records import GaPagePerformance
 from shared.streaming.effects import Effects
-from shared.streaming.service import Streamer
+from shared.streaming.service import Streamer, declared
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakePublisher, fake_clients
 from tests.support.streaming import VALID, FakeSink, cloud_event, event_body, lost, record_of
@@ -128,3 +129,21 @@ async def test_the_closing_line_names_the_event_and_not_its_contents(capfd):
     line = capfd.readouterr().out
     assert '"event_id":"event-1"' in line
     assert "One" not in line
+
+
+def test_a_document_is_told_to_its_record_with_the_values_of_its_path():
+    found = declared("tenants/demo/ga_page_performance/x", "(default)")
+    assert found == (GaPagePerformance, {"tenant_id": "demo", "document_id": "x"})
+
+
+@pytest.mark.parametrize(
+    ("path", "database"),
+    [
+        ("tenants/demo/nothing/x", "(default)"),
+        ("tenants/demo", "(default)"),
+        ("tenants/demo/ga_page_performance/x", "ops"),
+        ("dead_letters/x", "ops"),
+    ],
+)
+def test_a_document_of_no_streamed_record_has_none(path, database):
+    assert declared(path, database) is None
