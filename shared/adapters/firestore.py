@@ -92,7 +92,9 @@ class FirestoreDocuments:
             try:
                 result: Values | None = run(self.client.transaction(max_attempts=10))
             except ValueError as error:
-                # The client reports exhausted attempts as a plain ValueError.
+                # The client reports exhausted attempts as a plain ValueError; any other is of `change`.
+                if not isinstance(error.__cause__, exceptions.Aborted):
+                    raise
                 raise Unavailable("the document is contended", path=path) from error
         return result
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from infra.local.cloud import LocalCloud
 from shared.caches.messages import CacheInvalidationRequested
 from shared.errors import Rejected, Unavailable
+from shared.ops.records import Cursor
 from shared.schema.ports import Cache, Documents, Objects, Publisher, Values
 from tests.fakes import FakeCache, FakeDocuments, FakeObjects, FakePublisher
 
@@ -91,6 +93,14 @@ def test_error_inside_a_transaction_writes_nothing_and_is_raised_as_it_is(docume
 
     with pytest.raises(Rejected, match="no"):
         documents.transact(f"{folder}/a", refuse)
+    assert documents.get(f"{folder}/a") is None
+
+
+def test_value_error_inside_a_transaction_is_no_contention(documents: Documents, folder: str):
+    with pytest.raises(ValueError, match="abc"):
+        documents.transact(f"{folder}/a", lambda found: {"n": int("abc")})
+    with pytest.raises(ValidationError):
+        documents.transact(f"{folder}/a", lambda found: Cursor.model_validate(found or {}).document())
     assert documents.get(f"{folder}/a") is None
 
 
