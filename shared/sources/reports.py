@@ -7,6 +7,7 @@ Adding a report is declaring one record of it.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from shared.schema.record import Collection
@@ -44,7 +45,7 @@ class Report:
             raise TypeError(f"{self.record.__name__} declares no collection")
         return collection
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Any]:
         """Field -> type of the report's own columns, `date` first."""
         own = {
@@ -52,12 +53,12 @@ class Report:
         }
         return {"date": str, **own}
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[str, ...]:
         """Field names of the dimensions."""
         return tuple(name for name, kind in self.fields.items() if kind is str)
 
-    @property
+    @cached_property
     def metrics(self) -> tuple[str, ...]:
         """Field names of the metrics."""
         return tuple(name for name, kind in self.fields.items() if kind is not str)

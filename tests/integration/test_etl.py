@@ -61,6 +61,8 @@ class Lab:
         for report in REPORTS:
             rows = []
             for row in self.sample.report(report.collection.name):
+                if row["date"] < self.first.replace("-", ""):
+                    continue
                 name, fields = report.document(
                     {field: str(row[api_name(field)]) for field in report.dimensions},
                     {field: str(row[api_name(field)]) for field in report.metrics},
@@ -71,8 +73,6 @@ class Lab:
                     sampled=False,
                     thresholded=False,
                 )
-                if fields["date"] < self.first:
-                    continue
                 fields |= changes(report, fields) if changes else {}
                 written.setdefault(report.collection.name, []).append((name, fields))
                 if (report.collection.name, fields["date"]) not in leave_out:
