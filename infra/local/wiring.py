@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from infra.local.parts import DEAD_LETTER_BUCKET, PROJECT, Addresses
 from infra.local.ports import HOST
 from infra.local.router import FENCE
 
+OPS_RULES = Path(__file__).resolve().parents[1] / "generated" / "firestore.ops.rules"
 FENCE_DATABASE = "drain"
 FENCE_TRIGGER = FirestoreTrigger(database=FENCE_DATABASE, document="fences/{fence}")
 OWNER = {"authorization": "Bearer owner"}  # the emulator's word for "no rules"
@@ -37,6 +39,9 @@ class Wiring:
             step.result()
 
     def _connect_firestore(self, functions: list[FunctionSpec]) -> None:
+        if OPS_RULES.exists():
+            # The emulator's command line takes the rules of one database only.
+            self.rules("ops", OPS_RULES)
         self.trigger(FENCE, FENCE_TRIGGER)
         for function in functions:
             if function.trigger.firestore:
@@ -49,6 +54,12 @@ class Wiring:
         for function in functions:
             for topic in function.trigger.topics:
                 self.subscription(function.subscription(topic), topic, f"push/{function.name}")
+
+    def rules(self, database: str, file: Path) -> None:
+        """Set a Firestore database's security rules."""
+        declared = {"rules": {"files": [{"name": file.name, "content": file.read_text()}]}}
+        url = f"http://{HOST}:{self._at.firestore}/emulator/v1/projects/{PROJECT}/databases/{database}:securityRules"
+        self._done(self._http.put(url, json=declared), f"rules of {database}")
 
     def trigger(self, name: str, trigger: FirestoreTrigger) -> None:
         """Have the Firestore emulator post matching writes to the router."""

@@ -320,3 +320,12 @@ def test_up_detached_returns_when_ready_and_down_ends_it_even_after_a_kill(tmp_p
     said, _ = ending.communicate(timeout=WAIT_SECONDS)
     assert ending.returncode == 0, said
     assert is_free(state / "lock")
+
+
+def test_both_databases_answer_nobody_without_a_token(tmp_path):
+    with LocalCloud(state=tmp_path, functions=tmp_path / "none") as cloud:
+        host = cloud.env["FIRESTORE_EMULATOR_HOST"]
+        for database in ("(default)", "ops"):
+            url = f"http://{host}/v1/projects/scout-local/databases/{database}/documents/tenants/demo"
+            assert httpx.get(url).status_code == 403
+            assert httpx.get(url, headers={"Authorization": "Bearer owner"}).status_code == 404
