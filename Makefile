@@ -18,7 +18,7 @@ down: $(STAMP) ## End the local cloud
 	@$(BIN)/python -m infra.local down
 
 tenant: $(STAMP) ## Provision a tenant in the running local cloud: make tenant TENANT=x
-	@$(BIN)/python -m infra.local tenant $(TENANT)
+	@$(if $(TENANT),,echo "say which: make tenant TENANT=x"; exit 2;) $(BIN)/python -m infra.local tenant $(TENANT)
 
 test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/end_to_end $(ARGS)
@@ -41,7 +41,7 @@ generate: $(STAMP) ## Write the files that are generated from the declarations
 	@$(BIN)/python -m infra.generate
 
 deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRESTORE=nam5 REDIS_URL= VPC_CONNECTOR=] (APPLY=1 runs it)
-	@$(BIN)/python -m infra.deploy --project $(PROJECT) --region $(REGION) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) \
+	@$(if $(PROJECT),,echo "say where to: make deploy PROJECT=x REGION=y"; exit 2;) $(BIN)/python -m infra.deploy --project $(PROJECT) --region $(or $(REGION),us-central1) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) \
 		$(if $(REDIS_URL),--redis-url $(REDIS_URL)) $(if $(VPC_CONNECTOR),--vpc-connector $(VPC_CONNECTOR)) $(if $(APPLY),--apply)
 
 install: $(STAMP) ## Virtual environment and packages

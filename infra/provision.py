@@ -10,17 +10,36 @@ import json
 import sys
 
 
-def main(tenant_id: str, settings: str = "{}") -> None:
-    """Provision one tenant in the project that the environment names."""
+def main(tenant_id: str, settings: str = "{}") -> int:
+    """Provision one tenant in the project that the environment names; 1 and a sentence where that cannot be."""
+    from pydantic import ValidationError
+
+    from shared.errors import AppError
     from shared.runtime.clients import connect
     from shared.tenants.provision import provision_tenant
     from shared.tenants.records import SourceSettings
 
-    given = json.loads(settings)
-    sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
-    clients = connect()
-    provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)
+    try:
+        given = json.loads(settings)
+        sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
+        clients = connect()
+        provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)
+    except AppError as error:
+        print(
+            f"{error.message}: {', '.join(f'{name} {value}' for name, value in error.fields.items())}", file=sys.stderr
+        )
+        return 1
+    except ValidationError as error:
+        for entry in error.errors(include_url=False, include_input=False):
+            print(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}", file=sys.stderr)
+        return 1
+    except json.JSONDecodeError as error:
+        print(f"SETTINGS is not JSON: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) not in (2, 3):
+        sys.exit("say which tenant: python -m infra.provision TENANT [SETTINGS as JSON]")
+    sys.exit(main(*sys.argv[1:]))
