@@ -30,8 +30,14 @@ class Envelope:
 def open_envelope(raw: bytes) -> Envelope:
     """Unwrap a request's body. TooLarge above 1 MiB; BadRequest where it is not a JSON object."""
     if len(raw) > PUSH_LIMIT:
-        raise TooLarge("the body is too large", limit_bytes=BODY_LIMIT, bytes=len(raw))
-    body = _object(raw or b"{}", "body")
+        raise _too_large(raw)
+    try:
+        body = _object(raw or b"{}", "body")
+    except BadRequest:
+        # Only a push envelope may be larger than a body, and this is none.
+        if len(raw) > BODY_LIMIT:
+            raise _too_large(raw) from None
+        raise
     message = body.get("message")
     if isinstance(message, dict) and "subscription" in body:
         data, unreadable = _data(message.get("data"))
@@ -44,8 +50,12 @@ def open_envelope(raw: bytes) -> Envelope:
             unreadable=unreadable,
         )
     if len(raw) > BODY_LIMIT:
-        raise TooLarge("the body is too large", limit_bytes=BODY_LIMIT, bytes=len(raw))
+        raise _too_large(raw)
     return Envelope(body=body)
+
+
+def _too_large(raw: bytes) -> TooLarge:
+    return TooLarge("the body is too large", limit_bytes=BODY_LIMIT, bytes=len(raw))
 
 
 def _data(encoded: Any) -> tuple[dict[str, Any], BadRequest | None]:

@@ -64,3 +64,10 @@ def test_body_above_the_limit_is_too_large():
 def test_message_of_the_full_size_fits_its_envelope():
     body = b'{"x": "' + b"x" * (BODY_LIMIT - 10) + b'"}'
     assert len(open_envelope(push(encoded(body))).body["x"]) == BODY_LIMIT - 10
+
+
+def test_body_above_the_limit_is_too_large_even_where_it_is_not_json():
+    with pytest.raises(TooLarge):
+        open_envelope(b"a" * (BODY_LIMIT + 1))
+    with pytest.raises(BadRequest):
+        open_envelope(b"a" * BODY_LIMIT)
