@@ -27,6 +27,18 @@ class Finding(Record):
     evidence: Json
     p_value: float | None = None
     q_value: float | None = None
+    change: float | None = Field(
+        None, gt=0, description="How much it is off, in the unit of its cause; grows as it gets worse."
+    )
+    cause: str | None = Field(None, description="What moved: sessions, conversions, revenue, ...")
+    part_of: str | None = Field(
+        None, description="Opportunity id of the finding that leads this one's root cause; None where it leads itself."
+    )
+    keyword: str = Field("", description="The keyword it is about, where it is about one.")
+    content_id: str | None = Field(None, description="The content it is about, where it is about one.")
+    estimated_traffic: int | None = Field(None, description="Visits a month that acting may bring.")
+    estimated_difficulty: float | None = Field(None, description="How hard acting is, as its source rates it.")
+    ranking: float = Field(0.0, description="Monthly value x confidence; 0 where no value is claimed.")
     found_at: datetime
 
     table = Table(

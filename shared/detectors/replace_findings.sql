@@ -25,6 +25,14 @@ USING (
     PARSE_JSON(JSON_VALUE(entry, '$.evidence'), wide_number_mode => 'round') AS evidence,
     CAST(JSON_VALUE(entry, '$.p_value') AS FLOAT64) AS p_value,
     CAST(JSON_VALUE(entry, '$.q_value') AS FLOAT64) AS q_value,
+    CAST(JSON_VALUE(entry, '$.change') AS FLOAT64) AS change,
+    JSON_VALUE(entry, '$.cause') AS cause,
+    JSON_VALUE(entry, '$.part_of') AS part_of,
+    IFNULL(JSON_VALUE(entry, '$.keyword'), '') AS keyword,
+    JSON_VALUE(entry, '$.content_id') AS content_id,
+    CAST(JSON_VALUE(entry, '$.estimated_traffic') AS INT64) AS estimated_traffic,
+    CAST(JSON_VALUE(entry, '$.estimated_difficulty') AS FLOAT64) AS estimated_difficulty,
+    IFNULL(CAST(JSON_VALUE(entry, '$.ranking') AS FLOAT64), 0) AS ranking,
     TIMESTAMP(JSON_VALUE(entry, '$.found_at')) AS found_at
   FROM UNNEST(JSON_EXTRACT_ARRAY(@findings)) AS entry
 ) AS source
@@ -32,8 +40,10 @@ ON FALSE
 WHEN NOT MATCHED BY SOURCE AND target.as_of = @as_of AND target.run_id = @run_id THEN DELETE
 WHEN NOT MATCHED BY TARGET THEN INSERT (
   run_id, detector_id, entity_type, entity_id, direction, tenant_id, as_of, opportunity_type, title,
-  confidence_score, severity, estimated_value, recommendation, evidence, p_value, q_value, found_at, schema_version
+  confidence_score, severity, estimated_value, recommendation, evidence, p_value, q_value,
+  change, cause, part_of, keyword, content_id, estimated_traffic, estimated_difficulty, ranking, found_at, schema_version
 ) VALUES (
   run_id, detector_id, entity_type, entity_id, direction, tenant_id, as_of, opportunity_type, title,
-  confidence_score, severity, estimated_value, recommendation, evidence, p_value, q_value, found_at, {{ schema_version }}
+  confidence_score, severity, estimated_value, recommendation, evidence, p_value, q_value,
+  change, cause, part_of, keyword, content_id, estimated_traffic, estimated_difficulty, ranking, found_at, {{ schema_version }}
 )
