@@ -94,7 +94,7 @@ class OpportunityWriter:
                 findings.append(Finding.model_validate({**row, "evidence": _parsed(row["evidence"])}))
             except ValidationError:
                 refused[str(row["detector_id"])] += 1
-        findings.sort(key=lambda finding: -(finding.estimated_value.mid or 0.0) * finding.confidence_score)
+        findings.sort(key=lifecycle.ranking, reverse=True)
         return findings, refused
 
     def _stored(self, tenant_id: str) -> Iterator[tuple[str, Values]]:

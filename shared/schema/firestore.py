@@ -1,7 +1,7 @@
 """Firestore security rules and composite indexes from records."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -28,6 +28,8 @@ TAIL = """  }
 """
 KINDS: dict[Any, str] = {str: "string", bool: "bool", int: "int", float: "number", datetime: "timestamp"}
 """Python's types in the words of rules."""
+ISO_DAY = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+"""A date is stored as ISO text."""
 
 
 def rules(records: Iterable[type[Record]], database: str = "(default)") -> str:
@@ -117,6 +119,8 @@ def _is(field: str, value: str, kind: Any, length: int | None) -> str:
         return f"{value} == null"
     if get_origin(kind) is Literal:
         return f"{value} in {_list(get_args(kind))}"
+    if kind is date:
+        return f"({value} is string && {value}.matches('{ISO_DAY}'))"
     if kind not in KINDS:
         raise TypeError(f"{field}: no rule can check {kind}")
     checks = f"{value} is {KINDS[kind]}"

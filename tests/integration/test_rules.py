@@ -156,6 +156,13 @@ def test_member_writes_a_note_as_long_as_it_may_be(firestore: Firestore, opportu
     assert change(firestore, opportunity, token("demo"), {"note": "\u00e4" * NOTE_CHARACTERS}) == 200
 
 
+def test_member_snoozes_until_a_day_and_takes_it_back(firestore: Firestore, opportunity: str):
+    for day in ("2026-03-31", None):
+        snooze = {"status": "snoozed", "snoozed_until": day}
+        assert change(firestore, opportunity, token("demo"), snooze) == 200
+        assert held(firestore, opportunity) == {**STORED, **snooze}
+
+
 @pytest.mark.parametrize("by", [token("other"), token(None), None], ids=["other tenant", "no tenant", "no token"])
 def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: str, by: str | None):
     assert change(firestore, opportunity, by, {"status": "dismissed"}) == 403
@@ -169,6 +176,10 @@ def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: s
         {"status": "solved"},
         {"status": None},
         {"status": True},
+        {"snoozed_until": "tomorrow"},
+        {"snoozed_until": "2026-13-01"},
+        {"snoozed_until": 5},
+        {"decided_change": 0.1},
         {"note": True},
         {"note": {"a": "text"}},
         {"note": {}},
@@ -181,7 +192,7 @@ def test_nobody_else_changes_an_opportunity(firestore: Firestore, opportunity: s
     ],
     ids=lambda values: str(values)[:40],
 )
-def test_members_change_nothing_but_status_and_note_and_only_to_allowed_values(
+def test_members_change_nothing_but_status_note_and_snooze_and_only_to_allowed_values(
     firestore: Firestore, opportunity: str, values: dict[str, Any]
 ):
     assert change(firestore, opportunity, token("demo"), values) == 403

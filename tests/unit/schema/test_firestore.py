@@ -1,5 +1,6 @@
 """Rules and indexes from declarations."""
 
+from datetime import date
 from typing import Literal
 
 import pytest
@@ -32,6 +33,7 @@ class Typed(Record):
     count: ClientWritable[int] = 0
     share: ClientWritable[float] = 0.0
     kind: ClientWritable[Literal["a", "b"] | None] = None
+    day: ClientWritable[date | None] = None
 
     collection = Collection("typed")
 
@@ -78,6 +80,8 @@ def test_a_value_is_checked_by_its_type():
     assert "(keeps('share') || request.resource.data.get('share', null) is number)" in own
     named = "request.resource.data.get('kind', null)"
     assert f"(keeps('kind') || {named} == null || {named} in ['a', 'b'])" in own
+    day = "request.resource.data.get('day', null)"
+    assert f"(keeps('day') || {day} == null || ({day} is string && {day}.matches('^[0-9]{{4}}-" in own
 
 
 def test_a_field_that_no_rule_can_check_is_not_declared_writable():
