@@ -1,10 +1,15 @@
 """The tests of significance against scipy.stats, which the functions themselves do not load."""
 
+import inspect
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from shared.detectors.significance import (
+    TESTS,
     false_discovery,
     poisson_exact_zero,
     quasi_poisson_ratio,
@@ -103,3 +108,78 @@ def test_false_discovery_is_scipys():
 def test_what_could_not_be_tested_counts_as_not_significant():
     np.testing.assert_allclose(false_discovery(np.array([0.01, np.nan])), [0.02, 1.0])
     assert false_discovery(np.empty(0)).size == 0
+
+
+SERIES = {
+    "robust_z": {"values"},
+    **dict.fromkeys(["mann_whitney", "welch_t", "bootstrap_mean"], {"x", "y"}),
+    **dict.fromkeys(["mann_kendall", "cusum"], {"series"}),
+    "bootstrap_ratio": {"num1", "den1", "num2", "den2"},
+}
+"""The tests that take daily values, and which of their arguments are such."""
+VECTORISED = sorted(set(TESTS) - {"none"})
+
+
+def arguments(name, entities, days):
+    """Random arguments of a test by its declared names: series where it takes them, else a number an entity."""
+    random = np.random.default_rng(5)
+    made = {arg: random.gamma(4, 5, (entities, days)) for arg in TESTS[name].args if arg in SERIES.get(name, ())}
+    for arg in (arg for arg in TESTS[name].args if arg not in made):
+        # Trials are more than successes, and a rate is below 1.
+        scale = 0.01 if arg in {"rate", "benchmark"} else 10 if arg.startswith("n") else 1
+        made[arg] = scale * random.uniform(5, 20, entities)
+    return {arg: made[arg] for arg in TESTS[name].args}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_a_test_takes_the_arguments_that_declarations_give_it(name):
+    assert tuple(inspect.signature(TESTS[name].run).parameters) == ("side", *TESTS[name].args)
+
+
+@pytest.mark.parametrize("name", VECTORISED)
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("entities", "days"), [(0, 7), (3, 7), (3, 1), (3, 0), (0, 0)])
+def test_a_test_answers_for_each_entity_even_where_there_is_none(name, side, entities, days):
+    outcome = TESTS[name].run(side, **arguments(name, entities, days))
+    shapes = {np.shape(value) for value in (outcome.p, outcome.statistic, outcome.low, outcome.high)}
+    assert shapes | {np.shape(fact) for fact in outcome.facts.values()} == {(entities,)}
+    assert np.all(np.isnan(outcome.p) | ((outcome.p >= 0) & (outcome.p <= 1)))
+    if days == 0 and name in SERIES:
+        assert np.isnan(outcome.p).all()
+
+
+@pytest.mark.parametrize("name", VECTORISED)
+def test_a_test_says_nothing_of_what_was_not_measured(name):
+    given = arguments(name, 3, 7)
+    for values in given.values():
+        values[1] = np.nan
+    outcome = TESTS[name].run("less", **given)
+    np.testing.assert_array_equal(np.isnan(outcome.p), [False, True, False])
+
+
+@pytest.mark.parametrize("name", VECTORISED)
+def test_an_entity_is_judged_alike_alone_and_among_others(name):
+    given = arguments(name, 6, 14)
+    alone = TESTS[name].run("two_sided", **{arg: values[3:4] for arg, values in given.items()})
+    np.testing.assert_allclose(TESTS[name].run("two_sided", **given).p[3:4], alone.p, **PRECISE)
+
+
+@pytest.mark.parametrize("name", VECTORISED)
+def test_a_test_has_an_interval_if_it_says_so(name):
+    outcome = TESTS[name].run("less", **arguments(name, 3, 14))
+    if name != "poisson_exact_zero":
+        assert np.isfinite(outcome.high).all() == TESTS[name].interval
+
+
+@pytest.mark.parametrize(("z", "p"), [(1.96, 0.0500), (3.29, 0.0010)])
+def test_known_values_of_z(z, p):
+    # Of 2 x n trials with half of them successes, the variance of the difference of rates is 1 / (2 n).
+    n, difference = 10_000, z / np.sqrt(2 * 10_000)
+    outcome = two_proportion_z("two_sided", *columns(n * (1 + difference) / 2, n, n * (1 - difference) / 2, n))
+    np.testing.assert_allclose(outcome.statistic[0], z, rtol=1e-6)
+    np.testing.assert_allclose(outcome.p[0], p, atol=5e-5)
+
+
+def test_the_functions_do_not_load_scipy_stats():
+    code = "import sys, shared.detectors.significance; sys.exit('scipy.stats' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
