@@ -1,11 +1,12 @@
 """BigQuery's REST side through its official client: queries, loads, tables and views."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from google.api_core import exceptions
@@ -16,6 +17,9 @@ from requests.exceptions import RequestException
 
 from shared.errors import Rejected, Unavailable
 from shared.schema.bigquery import Column, TableDefinition
+
+if TYPE_CHECKING:
+    from shared.adapters.bigquery_read import TableReader
 
 DAY_MILLISECONDS = 86_400_000
 TIMEOUT_SECONDS = 300.0
@@ -75,26 +79,43 @@ def _reason(error: exceptions.GoogleAPICallError) -> str:
 class BigQueryWarehouse:
     """BigQuery (port `Warehouse`)."""
 
-    def __init__(self, client: bigquery.Client) -> None:
+    def __init__(self, client: bigquery.Client, reader: Callable[[], "TableReader"]) -> None:
         self.client = client
+        self._connect_reader = reader
 
     @classmethod
-    def connect(cls, project: str, endpoint: str, location: str) -> "BigQueryWarehouse":
+    def connect(cls, project: str, endpoint: str, location: str, grpc_endpoint: str = "") -> "BigQueryWarehouse":
         """A client; an endpoint that begins with http:// is plaintext and takes anonymous callers."""
+
+        def reader() -> "TableReader":
+            # Only detectors read large results: nobody else pays for the import.
+            from shared.adapters.bigquery_read import TableReader
+
+            return TableReader.connect(project, grpc_endpoint if endpoint.startswith("http://") else "")
+
         if endpoint.startswith("http://"):
-            return cls(
-                bigquery.Client(
-                    project=project,
-                    credentials=AnonymousCredentials(),
-                    client_options=ClientOptions(api_endpoint=endpoint),
-                    location=location,
-                )
+            client = bigquery.Client(
+                project=project,
+                credentials=AnonymousCredentials(),
+                client_options=ClientOptions(api_endpoint=endpoint),
+                location=location,
             )
-        return cls(bigquery.Client(project=project, location=location))
+            return cls(client, reader)
+        return cls(bigquery.Client(project=project, location=location), reader)
 
     def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         with translated():
             return [dict(row.items()) for row in self._run(sql, parameters).result(timeout=TIMEOUT_SECONDS)]
+
+    def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
+        # A crash leaves the table behind: it expires by itself.
+        kept = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR))"
+        with translated():
+            self._run(f"CREATE OR REPLACE TABLE `{into}` {kept} AS\n{sql}", parameters).result(timeout=TIMEOUT_SECONDS)
+            try:
+                return self._reader.columns(into)
+            finally:
+                self.client.delete_table(f"{self.client.project}.{into}", not_found_ok=True)
 
     def execute(self, sql: str, **parameters: Any) -> int:
         with translated():
@@ -144,6 +165,10 @@ class BigQueryWarehouse:
         except Rejected:
             return False
         return True
+
+    @cached_property
+    def _reader(self) -> "TableReader":
+        return self._connect_reader()
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> bigquery.QueryJob:
         configuration = bigquery.QueryJobConfig(

@@ -1,4 +1,4 @@
-"""The keys of `attributes` in `daily_entity_metrics`: what few kinds of entities have, so that no column is spent on it.
+"""The keys of `attributes` in `daily_entity_metrics`: what few kinds of entities have, and no column is spent on.
 
 One registry for those who write them (the ETL) and those who read them (detectors, the monthly rollup).
 """

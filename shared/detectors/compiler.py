@@ -1,105 +1,221 @@
-"""Compiles the catalogue into two statements: one says which days have data, one sums every window of every entity.
+"""Compiles the catalogue into at most six statements: a pass over the days for each of four families of entities, one
+over the days of a year ago, one over the monthly rollup.
 
-The text of the statements grows with the metrics that are read, not with detectors or windows: windows come in as
-parameters, and conditions are evaluated on the sums (features.py). Nothing of a run is in the text.
+A statement yields a row for each entity that some detector's guard lets pass, and one row that sums up the others of
+its kind. Its text grows with metrics and windows, not with detectors: conditions are evaluated on the sums (names.py).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 from shared.detectors import expression
 from shared.detectors.catalogue import catalogue
-from shared.detectors.declaration import Detector, Span, feature
-from shared.detectors.expression import ExpressionError
-from shared.detectors.metrics import METRICS
+from shared.detectors.declaration import LISTED, SUMMED, Detector, Feature, Span, feature
+from shared.detectors.metrics import METRICS, PERCEPTS, SITE_PARTS, STAND_INS
 from shared.schema.sql import render
 
 HISTORY_DAYS = 56
 """Dispersion is estimated on the eight weeks before the current window."""
 VALUE = Span(first=0, last=89)
 """The value of a conversion and the site's revenue are those of 90 days."""
-STATISTICS = ("sum", "days", "expected", "spread", "log", "log2", "above")
-"""Of a metric in a window: sum; days measured; what it lets expect of the current window; chi-square of days within
-weekdays; sums of ln(x + 1) and of its square; days above 0."""
-VALUE_METRICS = ("revenue", "conversions")
+CLICK_CURVE = Span(first=0, last=27)
+"""The site's clicks by position are fitted on four weeks of its keywords."""
+ROWS_DAYS = 182
+"""How far back the newest rows of an entity (an e-mail's sends) are looked for."""
+VALUE_METRICS = ("value_revenue", "value_conversions")
+CURVE_METRICS = ("impressions", "clicks", "position_impressions")
+Bounds = tuple[tuple[Span, str, float], ...]
+Parameters = dict[str, Any]
+
+
+@dataclass
+class _Asked:
+    """What is asked of one entity type in one statement."""
+
+    sums: set[tuple[str, Span, str]] = field(default_factory=set)
+    listed: dict[str, int] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set)
+    days: list[Span] = field(default_factory=list)
+
+    def read(self, span: Span) -> None:
+        """The days that it needs."""
+        self.days.append(span)
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window as the statement sums it; `expects` is the window that its weekdays are weighted for."""
+class Scan:
+    """One statement over the days."""
 
-    span: Span
-    expects: Span | None = None
-    by_weekday: bool = False
-    by_date: bool = False
+    name: str
+    asked: Mapping[str, _Asked]
+    bounds: Mapping[str, tuple[Bounds, ...]]
+
+    def sql(self, table: str) -> str:
+        """Its text; the text knows nothing of a run."""
+        listed = sorted({metric for asked in self.asked.values() for metric in asked.listed})
+        return render(
+            "detectors/scan.sql",
+            table=table,
+            ranges=[{"name": name, "types": _quoted(types)} for name, (_, types) in self._ranges.items()],
+            percepts=_quoted(PERCEPTS),
+            labels=self.labels,
+            metrics=[(name, METRICS[name]) for name in self.metrics],
+            volumes=[(name, self._condition(name)) for name in sorted(self.bounds)],
+            blocks=self.blocks,
+            spans=self._spans(),
+            listed=listed,
+            is_listed=self._is_listed(),
+        )
 
     @property
-    def key(self) -> str:
-        """How the statement calls it."""
-        return f"{self.span.key}_for_{self.expects.key}" if self.expects else self.span.key
+    def labels(self) -> list[str]:
+        """The labels that it reads."""
+        return sorted({label for asked in self.asked.values() for label in asked.labels})
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that it reads."""
+        found = {metric for asked in self.asked.values() for _, _, metric in asked.sums if metric}
+        found |= {metric for asked in self.asked.values() for metric in asked.listed}
+        found |= {metric for alternatives in self.bounds.values() for one in alternatives for _, metric, _ in one}
+        return sorted(found)
+
+    @property
+    def blocks(self) -> list[int]:
+        """Sixty days each: the bitmaps of days that have rows."""
+        ends = [(span.first // 60, span.last // 60) for span, _ in self._ranges.values()]
+        return sorted({block for first, last in ends for block in range(first, last + 1)})
+
+    def ranges(self) -> dict[str, tuple[Span, list[str]]]:
+        """Which days of which entity types it reads."""
+        return dict(self._ranges)
+
+    def parameters(self, as_of: date, left_out: Iterable[date]) -> Parameters:
+        """Its parameters in a run."""
+        found: Parameters = {"as_of": as_of, "left_out": list(left_out) or [date(1, 1, 1)]}
+        for name, (span, _) in self._ranges.items():
+            found[f"{name}_first"] = as_of - timedelta(days=span.last)
+            found[f"{name}_last"] = as_of - timedelta(days=span.first)
+        for name, least in self._least.items():
+            found[least] = name[2]
+        if any(span.unit == "mtd" for asked in self.asked.values() for _, span, _ in asked.sums):
+            found["month_days"] = as_of.day
+        return found
+
+    @cached_property
+    def _ranges(self) -> dict[str, tuple[Span, list[str]]]:
+        by_span: dict[Span, list[str]] = defaultdict(list)
+        for name, asked in sorted(self.asked.items()):
+            for span in _merged(asked.days):
+                by_span[span].append(name)
+        ordered = sorted(by_span.items(), key=lambda one: (one[0].first, one[0].last))
+        return {f"range_{index}": (span, types) for index, (span, types) in enumerate(ordered)}
+
+    @cached_property
+    def _least(self) -> dict[tuple[Span, str, float], str]:
+        every = {one for alternatives in self.bounds.values() for each in alternatives for one in each}
+        ordered = sorted(every, key=lambda one: (one[0].key, one[1], one[2]))
+        return {one: f"least_{index}" for index, one in enumerate(ordered)}
+
+    def _condition(self, entity_type: str) -> str:
+        return " OR ".join(
+            "("
+            + " AND ".join(
+                f"SUM(IF({_holds(one[0])}, {one[1]}, 0)) >= @{self._least[one]}"
+                for one in sorted(bounds, key=lambda one: (one[0].key, one[1]))
+            )
+            + ")"
+            for bounds in sorted(
+                set(self.bounds[entity_type]), key=lambda all_: [(s.key, metric, least) for s, metric, least in all_]
+            )
+        )
+
+    def _spans(self) -> list[dict[str, Any]]:
+        by_span: dict[Span, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for asked in self.asked.values():
+            for kind, span, metric in asked.sums:
+                by_span[span]["sum" if kind in ("sum", "days") else kind].update([metric] if metric else [])
+        return [
+            {
+                "key": span.key,
+                "holds": _holds(span),
+                "summed": sorted(kinds["sum"]),
+                **{kind: sorted(kinds[kind]) for kind in SUMMED if kind not in ("sum", "days")},
+            }
+            for span, kinds in sorted(by_span.items(), key=lambda one: (one[0].unit, one[0].first, one[0].last))
+        ]
+
+    def _is_listed(self) -> str:
+        depths: dict[int, list[str]] = defaultdict(list)
+        for name, asked in sorted(self.asked.items()):
+            if asked.listed:
+                depths[max(asked.listed.values())].append(name)
+        cases = " ".join(
+            f"WHEN entity_type IN ({_quoted(types)}) THEN {depth}" for depth, types in sorted(depths.items())
+        )
+        return f"ago <= CASE {cases} ELSE -1 END"
+
+
+@dataclass(frozen=True)
+class Months:
+    """The statement over the monthly rollup: which metrics of which entity types, how many months back."""
+
+    asked: Mapping[str, tuple[str, ...]]
+    last: int
+
+    def sql(self, table: str) -> str:
+        """Its text."""
+        names = sorted({metric for metrics in self.asked.values() for metric in metrics})
+        return render(
+            "detectors/months.sql",
+            table=table,
+            metrics=[(name, METRICS[name]) for name in names],
+            types=_quoted(sorted(self.asked)),
+        )
+
+    def parameters(self, as_of: date) -> Parameters:
+        """Its parameters in a run."""
+        month = as_of.replace(day=1)
+        index = month.year * 12 + month.month - 1 - self.last
+        return {"month": month, "months_first": date(index // 12, index % 12 + 1, 1), "months_last": month}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled catalogue. The statements need a tenant's table: `features(table)`, `coverage(table)`.
-
-    windows: by entity type and key. of_site: those whose figures of the site are asked for; they are summed for the
-    one entity type that tells the site's figures in a run.
-    """
+    """A compiled catalogue: its statements, and the detectors that are judged on what they yield."""
 
     detectors: tuple[Detector, ...]
-    windows: Mapping[str, Mapping[str, Window]]
-    of_site: Mapping[str, Window]
-    metrics: Mapping[str, tuple[str, ...]]
-    ranges: Mapping[str, Span]
-    dates_of: str | None = None
-
-    def features(self, table: str) -> str:
-        """The statement that sums: a row for each entity."""
-        return render(
-            "detectors/features.sql",
-            table=table,
-            ranges=list(self.ranges),
-            metrics=[(name, METRICS[name], statistics) for name, statistics in self.metrics.items()],
-            dates_of=self.dates_of,
-            entity_types=", ".join(f"'{name}'" for name in sorted(self.windows)),
-        )
-
-    def coverage(self, table: str) -> str:
-        """The statement that says which days have data, by entity type."""
-        return render("detectors/coverage.sql", table=table, ranges=list(self.ranges))
-
-    def read(self, site_type: str) -> dict[str, dict[str, Window]]:
-        """The windows that a run sums, by entity type."""
-        found = {entity_type: dict(windows) for entity_type, windows in self.windows.items()}
-        own = found.setdefault(site_type, {})
-        for key, window in self.of_site.items():
-            own.setdefault(key, Window(window.span, window.expects))
-        return found
+    scans: Mapping[str, Scan]
+    months: Months | None
 
     @property
-    def layout(self) -> list[str]:
-        """What the numbers of a window are, in order."""
-        return [
-            "seen",
-            "oldest",
-            *(f"value_{name}" for name in VALUE_METRICS),
-            *(f"{statistic}_{name}" for name, kinds in self.metrics.items() for statistic in kinds),
-        ]
+    def statements(self) -> int:
+        """How many statements read the metrics."""
+        return len(self.scans) + (self.months is not None)
 
-    def date_names(self) -> list[str]:
-        """The names of the parameters that prune partitions."""
-        return [f"{name}_{end}" for name in self.ranges for end in ("first", "last")]
-
-    def dates(self, as_of: date) -> dict[str, date]:
-        """The parameters that prune partitions."""
-        found = {}
-        for name, span in self.ranges.items():
-            found[f"{name}_first"] = as_of - timedelta(days=span.last)
-            found[f"{name}_last"] = as_of - timedelta(days=span.first)
+    def sql(self, dataset: str) -> dict[str, str]:
+        """The statements by name."""
+        found = {name: scan.sql(f"{dataset}.daily_entity_metrics") for name, scan in self.scans.items()}
+        if self.months is not None:
+            found["months"] = self.months.sql(f"{dataset}.monthly_entity_metrics")
         return found
+
+    def parameters(self, as_of: date, left_out: Iterable[date] = ()) -> dict[str, Parameters]:
+        """The parameters of each statement in a run."""
+        left_out = sorted(left_out)
+        found = {name: scan.parameters(as_of, left_out) for name, scan in self.scans.items()}
+        if self.months is not None:
+            found["months"] = self.months.parameters(as_of)
+        return found
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The entity types that it reads."""
+        return frozenset(name for scan in self.scans.values() for name in scan.asked)
 
 
 @cache
@@ -113,15 +229,20 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
     needs = _Needs()
     for detector in detectors:
         needs.read(detector)
-    needs.windows.setdefault("property", {})
-    ranges = _ranges(window.span for windows in needs.windows.values() for window in windows.values())
-    metrics = {
-        name: tuple(statistic for statistic in STATISTICS if statistic in kinds)
-        for name, kinds in needs.metrics.items()
+    scans = {
+        name: Scan(name, asked, {} if name == "year" else _foldable(name, detectors, asked))
+        for name, asked in sorted(needs.scans.items())
     }
-    if len(needs.dates_of) > 1:
-        raise ExpressionError(f"dates_with is asked of {', '.join(sorted(needs.dates_of))}: one metric may have it")
-    return Plan(detectors, needs.windows, needs.of_site, metrics, ranges, next(iter(needs.dates_of), None))
+    months = {name: tuple(sorted(metrics)) for name, metrics in needs.months.items()}
+    return Plan(detectors, scans, Months(months, needs.last_month) if months else None)
+
+
+def statements_of(detector: Detector) -> list[str]:
+    """The statements whose rows a detector is judged on."""
+    spans = [detector.span(name) for name in detector.windows]
+    found = [detector.scanned_by]
+    found += ["year"] if any(span.is_year_ago for span in spans) else []
+    return found + (["months"] if any(span.unit == "month" for span in spans) else [])
 
 
 def history(detector: Detector) -> Span:
@@ -135,68 +256,154 @@ def weeks(span: Span) -> list[Span]:
     return [Span(first=first, last=first + 6) for first in range(span.first, span.last, 7)]
 
 
-def base_window(detector: Detector) -> Window:
-    """The base, weighted for the current window."""
-    return Window(detector.span("base"), detector.span("cur"))
-
-
 class _Needs:
-    """What the detectors ask of the scan."""
+    """What the detectors ask of the statements."""
 
     def __init__(self) -> None:
-        self.windows: dict[str, dict[str, Window]] = {}
-        self.of_site: dict[str, Window] = {VALUE.key: Window(VALUE)}
-        self.dates_of: set[str] = set()
-        self.metrics: dict[str, set[str]] = {name: {"sum"} for name in VALUE_METRICS}
+        self.scans: dict[str, dict[str, _Asked]] = defaultdict(lambda: defaultdict(_Asked))
+        self.months: dict[str, set[str]] = defaultdict(set)
+        self.last_month = 0
 
     def read(self, detector: Detector) -> None:
         """Add what one detector needs."""
-        types = {detector.rows_of, *(part.entity_type for part in detector.parts.values())}
-        for entity_type in types:
-            self._add(entity_type, Window(VALUE))
-        for field, text in detector.expressions().items():
+        scan = self.scans[detector.scanned_by]
+        for name in detector.windows:
+            span = detector.span(name)
+            if span.in_days and not span.is_year_ago:
+                scan[detector.rows_of].read(_days(span))
+        for field_, text in detector.expressions().items():
             for name in expression.names(text):
                 found = feature(detector, name)
                 if found is not None:
-                    scope, kind, window, metric = found
-                    asked = self._feature(detector, types, kind, window, metric, by_weekday=field == "same_side")
-                    if scope in ("site", "rest"):
-                        self.of_site |= {each.key: each for each in asked}
+                    self._feature(detector, found)
+                elif name in ("value_per_conversion", "site_monthly_revenue"):
+                    for entity_type in {detector.rows_of, "property", "channel"}:
+                        self._sums(detector, entity_type, VALUE, VALUE_METRICS)
+                elif name == "ctr_curve":
+                    self._sums(detector, "keyword", CLICK_CURVE, CURVE_METRICS, scan="search")
+                elif name == "history_days":
+                    scan[detector.rows_of].read(history(detector))
+                elif name == "age_days":
+                    scan[detector.rows_of].read(VALUE)
+            if field_ == "same_side":
+                self._by_weekday(detector, text)
+        for label in detector.labels:
+            scan[detector.rows_of].labels.add(label)
+        for part in detector.parts.values():
+            for label in (part.within, part.whose):
+                if label is not None:
+                    scan[part.entity_type].labels.add(label)
+            for label in (part.within, part.id):
+                if label not in (None, "entity_id"):
+                    scan[detector.rows_of].labels.add(str(label))
+            for name in expression.names(part.where) - {"entity_id"} - set(detector.thresholds):
+                scan[part.entity_type].labels.add(name)
+        for peers in detector.peers.values():
+            if peers.over != "entity_type":
+                scan[detector.rows_of].labels.add(peers.over)
 
-    def _feature(
-        self, detector: Detector, types: set[str], kind: str, window: str, metric: str, by_weekday: bool
-    ) -> list[Window]:
-        span = detector.span(window)
-        asked = [Window(span, by_weekday=by_weekday, by_date=kind == "dates_with")]
-        statistics = {"sum", "days"}
-        if kind == "expected":
-            asked = [Window(detector.span("base"), span, by_weekday)]
-            statistics |= {"expected"}
-        elif kind == "phi":
-            asked = [Window(each) for each in (history(detector), *weeks(history(detector)))]
-            statistics |= {"spread"}
-        elif kind in ("log", "log2"):
-            statistics |= {kind}
-        elif kind == "days_with":
-            statistics |= {"above"}
-        elif kind == "dates_with":
-            self.dates_of.add(metric)
-        for entity_type in types:
-            for each in asked:
-                self._add(entity_type, each)
-        if metric:
-            self.metrics.setdefault(metric, set()).update(statistics)
-        return asked
+    def _feature(self, detector: Detector, found: Feature) -> None:
+        if found.kind == "label":
+            if found.metric != "entity_id":
+                self.scans[detector.scanned_by][detector.type_of(found.scope)].labels.add(found.metric)
+            return
+        for entity_type in _types(detector, found.scope):
+            self._of(detector, entity_type, found)
 
-    def _add(self, entity_type: str, window: Window) -> None:
-        own = self.windows.setdefault(entity_type, {})
-        known = own.get(window.key, window)
-        own[window.key] = Window(
-            window.span, window.expects, window.by_weekday or known.by_weekday, window.by_date or known.by_date
-        )
+    def _of(self, detector: Detector, entity_type: str, found: Feature) -> None:
+        span = detector.span(found.window)
+        asked = self.scans[detector.scanned_by][entity_type]
+        if span.unit == "month":
+            self.months[entity_type].update([found.metric] if found.metric else [])
+            self.last_month = max(self.last_month, span.last)
+        elif span.unit == "row":
+            _list(asked, found.metric, ROWS_DAYS - 1)
+        elif span.is_year_ago:
+            if found.metric:
+                self.scans["year"][entity_type].sums.add((found.kind, span, found.metric))
+            self.scans["year"][entity_type].read(span)
+        elif found.kind == "expected":
+            for window in (detector.span("base"), span):
+                asked.sums.add(("sum", window, found.metric))
+                _list(asked, found.metric, window.last)
+        elif found.kind == "phi":
+            _list(asked, found.metric, history(detector).last)
+        elif found.kind in LISTED:
+            asked.sums.add(("sum", span, found.metric))
+            _list(asked, found.metric, span.last)
+        else:
+            asked.read(_days(span))
+            if found.metric:
+                asked.sums.add((found.kind, span, found.metric))
+
+    def _by_weekday(self, detector: Detector, text: str) -> None:
+        for name in expression.names(text):
+            found = feature(detector, name)
+            if found is not None and found.scope == "own" and found.kind in ("sum", "expected"):
+                asked = self.scans[detector.scanned_by][detector.rows_of]
+                window = detector.span("base" if found.kind == "expected" else found.window)
+                _list(asked, found.metric, window.last)
+
+    def _sums(
+        self, detector: Detector, entity_type: str, span: Span, metrics: Iterable[str], scan: str | None = None
+    ) -> None:
+        asked = self.scans[scan or detector.scanned_by][entity_type]
+        asked.read(span)
+        asked.sums |= {("sum", span, metric) for metric in metrics}
 
 
-def _ranges(spans: Iterable[Span]) -> dict[str, Span]:
+def _list(asked: _Asked, metric: str, last: int) -> None:
+    asked.listed[metric] = max(asked.listed.get(metric, 0), last)
+    asked.read(Span(first=0, last=last))
+
+
+def _days(span: Span) -> Span:
+    return Span(first=span.first, last=span.last)
+
+
+def _types(detector: Detector, scope: str) -> set[str]:
+    """The entity types whose figures a scope may need."""
+    if scope not in ("site", "rest"):
+        return {detector.type_of(scope)}
+    return {detector.rows_of, "property", *STAND_INS}
+
+
+def _foldable(scan: str, detectors: Iterable[Detector], asked: Mapping[str, _Asked]) -> dict[str, tuple[Bounds, ...]]:
+    """Entity types whose small entities may be summed up as one, with the least volumes that keep one by itself.
+
+    Each detector of the type must demand some volume of the entity's own, and nobody may look for single entities.
+    """
+    found: dict[str, list[Bounds]] = defaultdict(list)
+    kept: set[str] = {"property", *SITE_PARTS} - {"page", "landing_page", "source_medium"}
+    for detector in detectors:
+        if scan != detector.scanned_by:
+            continue
+        kept.update(part.entity_type for part in detector.parts.values())
+        alternatives = [
+            _bounds(detector, detector.guard),
+            *(_bounds(detector, p.among) for p in detector.peers.values()),
+        ]
+        if detector.reads or not all(alternatives):
+            kept.add(detector.rows_of)
+        found[detector.rows_of] += alternatives
+    return {name: tuple(one) for name, one in found.items() if name not in kept and name in asked}
+
+
+def _bounds(detector: Detector, condition: str) -> Bounds:
+    """The least sums of the entity itself that a condition demands."""
+    found = []
+    for name, least in expression.least(condition):
+        value = detector.thresholds.get(least) if isinstance(least, str) else least
+        one = feature(detector, name)
+        if value is None or one is None or (one.scope, one.kind) != ("own", "sum"):
+            continue
+        span = detector.span(one.window)
+        if span.in_days and not span.is_year_ago and value > 0:
+            found.append((span, one.metric, float(value)))
+    return tuple(found)
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
     """The days to read as few ranges: what lies within a month of another is one."""
     merged: list[Span] = []
     for span in sorted(spans, key=lambda span: span.first):
@@ -204,4 +411,13 @@ def _ranges(spans: Iterable[Span]) -> dict[str, Span]:
             merged[-1] = Span(first=merged[-1].first, last=max(merged[-1].last, span.last))
         else:
             merged.append(span)
-    return {f"range_{index}": span for index, span in enumerate(merged)}
+    return merged
+
+
+def _holds(span: Span) -> str:
+    last = "@month_days - 1" if span.unit == "mtd" else str(span.last)
+    return f"ago BETWEEN {span.first} AND {last}"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

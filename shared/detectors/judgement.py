@@ -10,7 +10,7 @@ import orjson
 from shared.detectors import expression
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector, Factors
-from shared.detectors.features import Names, Table
+from shared.detectors.names import Names, Table
 from shared.detectors.records import Finding
 from shared.detectors.significance import TESTS, Floats, Outcome, false_discovery
 from shared.opportunities.records import EstimatedValue, Severity
@@ -50,7 +50,10 @@ def judge(run: Run, detector: Detector, table: Table) -> Judged:
     first would choose small p-values, and the rate would no longer be what it says.
     """
     names = Names(detector, table)
+    if not len(names.entities.ids):
+        return Judged(tested=0)
     guarded = expression.true(names.of(detector.guard)) & expression.true(names.of(detector.only or "TRUE"))
+    guarded &= ~names.entities.is_rest
     # A verdict on the whole reads sums over all entities, which are the same on each of them: the first one speaks.
     tested = np.flatnonzero(guarded)[: 1 if detector.reads else None]
     if not tested.size:
@@ -58,10 +61,13 @@ def judge(run: Run, detector: Detector, table: Table) -> Judged:
     outcome = _tested(detector, names, tested)
     q = false_discovery(outcome.p) if outcome.p.size else outcome.p
     effect = expression.true(names.of(detector.effect))
+    chosen = [
+        place for place, index in enumerate(tested) if effect[index] and _significant(detector, outcome.p, q, place)
+    ]
+    sides = names.same_side(tested[chosen])
     findings = [
-        _finding(run, names, int(index), _Facts(outcome, q, place, tested.size))
-        for place, index in enumerate(tested)
-        if effect[index] and _significant(detector, outcome.p, q, place)
+        _finding(run, names, int(tested[place]), _Facts(outcome, q, place, tested.size, _number(side)))
+        for place, side in zip(chosen, sides, strict=True)
     ]
     return Judged(tested=int(tested.size), findings=findings)
 
@@ -88,6 +94,7 @@ class _Facts:
     q_values: Floats
     index: int
     tested: int
+    same_side: float | None
 
     @property
     def done(self) -> bool:
@@ -115,26 +122,43 @@ class _Facts:
         return shown
 
 
-def _numbers(names: Names, index: int) -> Numbers:
+def _numbers(names: Names, index: int, facts: _Facts) -> Numbers:
     """Every number that the declaration's formulas use, of one entity; private ones by their field."""
     detector = names.detector
     formulas = {f"test_{name}": text for name, text in detector.test.args.items()}
-    formulas |= {"confidence_n": detector.confidence.n, "confidence_min_volume": detector.confidence.min_volume}
-    if detector.value.formula:
-        formulas["value_mid"] = detector.value.formula
-    if detector.severity.share:
-        formulas["severity_share"] = detector.severity.share
-    values = {field: _number(names.of(text)[index]) for field, text in formulas.items()}
-    values["same_side"] = names.same_side(index)
+    confidence = detector.confidence
+    optional = {
+        "confidence_n": confidence.n,
+        "confidence_min_volume": confidence.min_volume,
+        "confidence_cv": confidence.cv,
+        "confidence_match_rate": confidence.match_rate,
+        "change": detector.change,
+        "value_mid": detector.value.formula,
+        "severity_share": detector.severity.share,
+        "estimates_traffic": detector.estimates.traffic,
+        "estimates_difficulty": detector.estimates.difficulty,
+    }
+    formulas |= {field: text for field, text in optional.items() if text is not None}
+    values = {field: _of(names.of(text), index) for field, text in formulas.items()}
+    values["same_side"] = facts.same_side
     values["value_source"] = names.table.money(detector.rows_of)[1][index]
-    for name in ("site_monthly_revenue", *detector.rates, *detector.measures, *detector.peers):
+    for name in ("site_monthly_revenue", *detector.rates, *detector.measures, *detector.peers, *detector.labels):
         names.name(name)
-    shown = {name: known for name, known in sorted(names.known.items()) if name not in detector.thresholds}
-    values |= {name: _number(known if np.ndim(known) == 0 else known[index]) for name, known in shown.items()}
+    unshown = {*detector.thresholds, "ctr_curve", "tenant_own_domains", "tenant_brand_terms", "entity_id"}
+    shown = {name: known for name, known in sorted(names.known.items()) if name not in unshown}
+    values |= {name: _of(known, index) for name, known in shown.items()}
     present = names.present(index)
     if present is not None:
         values["present_days"] = present
     return values
+
+
+def _of(known: Any, index: int) -> Any:
+    """An entity's number, text, or series."""
+    if np.ndim(known) == 0:
+        return _number(known)
+    one = known[index]
+    return [_number(value) for value in one] if np.ndim(one) == 1 else _number(one)
 
 
 def _number(value: Any) -> Any:
@@ -145,19 +169,21 @@ def _number(value: Any) -> Any:
 
 
 def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:
-    detector, values = names.detector, _numbers(names, index)
+    detector, values = names.detector, _numbers(names, index, facts)
     value = _value(run.tenant, detector, values, facts)
+    confidence = round(_confidence(detector, values, facts), 4)
+    entity_id = names.table.property_id if detector.reads else str(names.entities.ids[index])
     return Finding(
         run_id=run.run_id,
         detector_id=detector.id,
         entity_type=detector.entity_type,
-        entity_id=names.table.property_id if detector.reads else str(names.entities.ids[index]),
+        entity_id=entity_id,
         direction=detector.direction,
         tenant_id=run.tenant.tenant_id,
         as_of=run.coverage.as_of,
         opportunity_type=detector.opportunity_type,
         title=detector.name,
-        confidence_score=round(_confidence(detector, values, facts), 4),
+        confidence_score=confidence,
         severity=_severity(detector, values, value),
         estimated_value=value,
         recommendation=detector.recommendation,
@@ -165,7 +191,18 @@ def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:
         p_value=facts.p,
         q_value=facts.q,
         found_at=run.found_at,
+        change=values["change"],
+        cause=detector.cause,
+        ranking=round((value.mid or 0.0) * confidence, 2),
+        keyword=entity_id if detector.entity_type == "keyword" else values.get("keyword") or "",
+        content_id=entity_id if detector.entity_type == "content" else values.get("content_id"),
+        estimated_traffic=_whole(values.get("estimates_traffic")),
+        estimated_difficulty=values.get("estimates_difficulty"),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _value(tenant: Tenant, detector: Detector, values: Numbers, facts: _Facts) -> EstimatedValue:
@@ -182,7 +219,7 @@ def _value(tenant: Tenant, detector: Detector, values: Numbers, facts: _Facts) -
     else:
         low, high = float(facts.outcome.low[facts.index]), float(facts.outcome.high[facts.index])
     if not np.isfinite(low) or not np.isfinite(high):
-        low, high = 0.0, 2.0
+        low, high = 0.0, 2.0  # The test gives no interval here: from nothing to twice as much.
     return EstimatedValue(
         low=round(mid * min(low, 1.0), 2),
         mid=round(mid, 2),
@@ -205,9 +242,23 @@ def _confidence(detector: Detector, values: Numbers, facts: _Facts) -> float:
         return 0.95 if n >= 5 * least else 0.80
     if formula == "interval":
         return float(np.clip(n / (n + least) * (1 - 0.5 * facts.fact("relative_width")), 0, 1))
-    side = values.get("same_side")
-    score = 0.55 * (1 - (facts.q or 0.0)) + 0.25 * min(1.0, n / (5 * least)) + 0.20 * float(side or 0.0)
+    if formula == "joined":
+        steady = 1 - min(float(_or(values.get("confidence_cv"), 0.0)), 1.0)
+        matched = float(_or(values.get("confidence_match_rate"), 1.0))
+        return float(np.clip(0.5 * n / (n + 3 * least) + 0.3 * steady + 0.2 * matched, 0, 1))
+    if formula == "trend":
+        tau, periods = abs(facts.fact("tau")), facts.fact("periods")
+        return float(np.clip(0.6 * tau + 0.2 * min(1.0, periods / 12) + 0.2 * (1 - (facts.q or 0.0)), 0, 1))
+    side = float(values.get("same_side") or 0.0)
+    if formula == "anomaly":
+        far = min(1.0, max(0.0, (abs(facts.fact("z")) - 2) / 4))
+        return float(np.clip(0.6 * far + 0.2 * min(1.0, n / 90) + 0.2 * side, 0, 1))
+    score = 0.55 * (1 - (facts.q or 0.0)) + 0.25 * min(1.0, n / (5 * least)) + 0.20 * side
     return float(np.clip(score, 0, 1))
+
+
+def _or(value: Any, otherwise: float) -> float:
+    return otherwise if value is None else float(value)
 
 
 def _severity(detector: Detector, values: Numbers, value: EstimatedValue) -> Severity:
@@ -236,6 +287,7 @@ def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> N
     }
     found = _missing_days(coverage, detector, values)
     private = ("test_", "confidence_", "severity_share", "value_mid", "value_source", "present_days", "same_side")
+    private += ("estimates_", "change")
     return {
         "windows": windows,
         "numbers": {name: number for name, number in values.items() if not name.startswith(private)},
@@ -256,6 +308,8 @@ def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> N
         "confidence": {
             "formula": detector.confidence.formula,
             "n": values["confidence_n"],
+            "cv": values.get("confidence_cv"),
+            "match_rate": values.get("confidence_match_rate"),
             "min_volume": values["confidence_min_volume"],
             "same_side": values.get("same_side"),
         },

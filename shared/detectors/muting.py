@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from shared.detectors.compiler import statements_of
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
 from shared.detectors.judgement import Judged
 from shared.detectors.metrics import SOURCES
 from shared.detectors.records import Finding
-from shared.tenants.records import Tenant
 
 
 @dataclass
@@ -17,11 +17,15 @@ class Mutes:
     """What the data-quality detectors found so far, and what follows for the others."""
 
     coverage: Coverage
-    tenant: Tenant
+    refused: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    off: frozenset[str] = frozenset()
     reasons: dict[str, str] = field(default_factory=dict)
     _missing: dict[str, list[date]] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
     _stopped: set[str] = field(default_factory=set)
     _dampened: dict[str, float] = field(default_factory=dict)
+    _doubted: dict[str, float] = field(default_factory=dict)
 
     def silences(self, detector: Detector) -> bool:
         """True where the detector must not judge; the reason is kept."""
@@ -32,13 +36,19 @@ class Mutes:
 
     def heard(self, detector: Detector, judged: Judged) -> Judged:
         """A detector's findings as they stand beside those before; what they mean for the next is remembered."""
-        if detector.mutes == "source_table":
+        if detector.mutes == "days":
             self._missing |= {found.entity_id: _dates(found) for found in judged.findings}
+        if detector.mutes == "source":
+            self._stale |= {found.entity_id for found in judged.findings}
         if detector.mutes == "event":
             self._stopped |= {found.entity_id for found in judged.findings}
-        for entity_type, share in detector.dampens.items():
+        for dampened, share in detector.dampens.items():
             for found in judged.findings:
-                self._dampened[entity_type] = 1 - float(found.evidence["numbers"].get(share) or 0)
+                loss = share if isinstance(share, float) else float(found.evidence["numbers"].get(share) or 0)
+                if dampened == "source":
+                    self._doubted[found.entity_id] = 1 - loss
+                else:
+                    self._dampened[dampened] = 1 - loss
         findings = [self._dampen(found) for found in judged.findings if not self._event_stopped(found)]
         return replace(judged, findings=findings)
 
@@ -47,33 +57,45 @@ class Mutes:
         return sorted(f"funnel_step:{event}" for event in self._stopped)
 
     def _reason(self, detector: Detector) -> str | None:
-        if self._settings(detector.id).get("enabled") is False:
+        if detector.id in self.off:
             return "switched off in the tenant's settings"
+        if detector.id in self.refused:
+            return f"the tenant's settings are refused: {self.refused[detector.id]}"
+        failed = [name for name in statements_of(detector) if name in self.failed]
+        if failed:
+            return f"its statement failed: {self.failed[failed[0]]}"
         lacking = self.coverage.lacking(detector)
         if lacking is not None:
             return lacking
-        source = SOURCES.get(detector.rows_of, "")
-        for name in detector.windows:
-            span = detector.span(name)
-            held = [day for day in self._missing.get(source, []) if span.holds((self.coverage.as_of - day).days)]
-            if held:
-                days = ", ".join(day.isoformat() for day in sorted(held))
-                return f"{source} has no rows on {days}, in window {name}"
+        if detector.mutes or detector.dampens:
+            return None
+        for source in sources_of(detector):
+            if source in self._stale:
+                return f"{source} has not arrived in time"
+            for name in detector.windows:
+                span = self.coverage.resolved(detector.span(name))
+                days = [day for day in self._missing.get(source, []) if span.holds((self.coverage.as_of - day).days)]
+                if span.in_days and days:
+                    listed = ", ".join(day.isoformat() for day in sorted(days))
+                    return f"{source} has no rows on {listed}, in window {name}"
         return None
-
-    def _settings(self, detector_id: str) -> Mapping[str, object]:
-        found = self.tenant.detectors.get(detector_id)
-        return found if isinstance(found, Mapping) else {}
 
     def _event_stopped(self, found: Finding) -> bool:
         """A step of the funnel whose own event, or the event before it, is no longer counted has not got worse."""
         return found.entity_type == "funnel_step" and found.entity_id in self._stopped
 
     def _dampen(self, found: Finding) -> Finding:
-        factor = self._dampened.get(found.entity_type, 1.0)
+        doubts = [self._doubted[source] for source in SOURCES.get(found.entity_type, ()) if source in self._doubted]
+        factor = min([self._dampened.get(found.entity_type, 1.0), *doubts])
         if factor == 1.0:
             return found
         return found.model_copy(update={"confidence_score": round(found.confidence_score * factor, 4)})
+
+
+def sources_of(detector: Detector) -> list[str]:
+    """The source tables that a detector stands on: its own entities' and its parts'."""
+    types = [detector.rows_of, *(part.entity_type for part in detector.parts.values())]
+    return sorted({source for entity_type in types for source in SOURCES.get(entity_type, ())})
 
 
 def _dates(found: Finding) -> list[date]:

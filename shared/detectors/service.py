@@ -1,9 +1,12 @@
 """Runs the catalogue over one tenant: data quality first, then the detectors whose data can be trusted."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -13,13 +16,16 @@ from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.compiler import Plan, plan
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
+from shared.detectors.entities import gathered
 from shared.detectors.explanation import explain
-from shared.detectors.features import Table
+from shared.detectors.grouping import grouped
 from shared.detectors.judgement import Judged, Run, judge
 from shared.detectors.messages import DetectorRunFinished, DetectorsAsked, DetectorsRequested
 from shared.detectors.muting import Mutes
+from shared.detectors.names import Table
+from shared.detectors.overrides import Catalogue, overridden
 from shared.detectors.records import DetectorRun, Finding
-from shared.errors import BadRequest
+from shared.errors import AppError, BadRequest, Unavailable
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.ports import Documents, Publisher, Warehouse
@@ -40,6 +46,7 @@ class RunResult:
     muted: int
     candidates: int
     findings: int
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Detectors:
@@ -84,7 +91,8 @@ class Detectors:
 
     def explain(self, asked: DetectorsAsked) -> dict[str, Any]:
         """One detector's windows, guards, thresholds and compiled SQL. NotFound where there is none of that id."""
-        return explain(asked.explain or "", f"aso_tenant_{asked.tenant_id or 'TENANT'}.daily_entity_metrics")
+        tenant = None if asked.tenant_id is None else self._tenants.get(asked.tenant_id)
+        return explain(asked.explain or "", tenant)
 
     def run(self, tenant_id: str, run_id: str, as_of: date | None = None) -> RunResult:
         """Run the catalogue, write findings and the run's account, publish DetectorRunFinished.
@@ -97,6 +105,9 @@ class Detectors:
             day = as_of or _settled(tenant, tracker.progress.started_at)
             account = self._judge_and_write(tenant, run_id, day, tracker)
             self._publisher.publish(DetectorRunFinished(tenant_id=tenant_id, run_id=run_id))
+        if account.failed:
+            # What the other statements found is written and published; the message comes again for the rest.
+            raise Unavailable("some statements failed", failed=dict(account.failed))
         return account
 
     def _check(self, as_of: date | None) -> None:
@@ -108,12 +119,13 @@ class Detectors:
             )
 
     def _judge_and_write(self, tenant: Tenant, run_id: str, as_of: date, tracker: Tracker) -> RunResult:
-        compiled = self._compiled()
+        catalogue = overridden(self._compiled(), tenant)
+        compiled = catalogue.plan
         tracker.step("scanning", done=0, total=len(compiled.detectors))
-        table = self._scan(compiled, tenant, as_of)
+        table, failed = self._scan(compiled, tenant, run_id, as_of)
         run = Run(tenant=tenant, run_id=run_id, coverage=table.coverage, found_at=self._now())
-        mutes, judged = judge_all(run, table)
-        findings = [finding for one in judged.values() for finding in one.findings]
+        mutes, judged = judge_all(run, table, catalogue, failed, tracker)
+        findings = grouped([finding for one in judged.values() for finding in one.findings], table, compiled.detectors)
         tracker.step("writing findings", done=len(judged), counts={"findings": len(findings)})
         self._replace(tenant.tenant_id, run_id, as_of, findings)
         self._count(run, compiled, mutes, judged)
@@ -126,25 +138,36 @@ class Detectors:
             unheard=mutes.unheard(),
             candidates=sum(one.tested for one in judged.values()),
             findings=len(findings),
-            statements=2,
+            statements=compiled.statements,
             finished_at=self._now(),
         )
         self._ops.put(f"detector_runs/{run_id}", account.document())
         tracker.finish({"ran": len(judged), "muted": len(mutes.reasons), "findings": len(findings)})
-        return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings)
+        return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings, failed)
 
-    def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> Table:
-        name = f"aso_tenant_{tenant.tenant_id}.daily_entity_metrics"
-        dates = compiled.dates(as_of)
-        coverage = Coverage.of(as_of, compiled, self._warehouse.query(compiled.coverage(name), as_of=as_of, **dates))
-        rows = self._warehouse.query(
-            compiled.features(name),
-            as_of=as_of,
-            spans=coverage.spans(compiled),
-            calendar=coverage.calendar(compiled),
-            **dates,
-        )
-        return Table(compiled, coverage, rows, tenant.value_per_conversion)
+    def _scan(self, compiled: Plan, tenant: Tenant, run_id: str, as_of: date) -> tuple[Table, dict[str, str]]:
+        """The rows of all statements, and why some have none."""
+        dataset = f"aso_tenant_{tenant.tenant_id}"
+        left_out = {day for event in tenant.expected_events for day in event.days}
+        statements, parameters = compiled.sql(dataset), compiled.parameters(as_of, left_out)
+        # A name of the run's own: two runs of a tenant at once do not read each other's rows.
+        suffix = hashlib.sha256(run_id.encode()).hexdigest()[:12]
+        found: dict[str, Mapping[str, Any]] = {}
+        failed: dict[str, str] = {}
+
+        def read(name: str) -> None:
+            try:
+                found[name] = self._warehouse.columns(
+                    statements[name], f"{dataset}.scan_{name}_{suffix}", **parameters[name]
+                )
+            except AppError as error:
+                failed[name] = f"{error.reason}: {error.message}"
+
+        with ThreadPoolExecutor(len(statements) or 1) as pool:
+            list(pool.map(read, statements))
+        months = found.pop("months", None)
+        whole = gathered(partial(Coverage.of, as_of), found, months, compiled.reads)
+        return Table.of(whole, tenant), failed
 
     def _replace(self, tenant_id: str, run_id: str, as_of: date, findings: list[Finding]) -> None:
         sql = render(
@@ -176,14 +199,19 @@ class Detectors:
         record_counts(self._warehouse, run.tenant.tenant_id, counts)
 
 
-def judge_all(run: Run, table: Table) -> tuple[Mutes, dict[str, Judged]]:
+def judge_all(
+    run: Run, table: Table, catalogue: Catalogue, failed: Mapping[str, str], tracker: Tracker | None = None
+) -> tuple[Mutes, dict[str, Judged]]:
     """Judge every detector that may: those of data quality first, as they decide which of the others are heard."""
-    mutes = Mutes(run.coverage, run.tenant)
+    mutes = Mutes(run.coverage, catalogue.refused, failed, catalogue.switched_off)
     judged: dict[str, Judged] = {}
-    for detector in sorted(table.plan.detectors, key=_last_unless_quality):
-        if mutes.silences(detector):
-            continue
-        judged[detector.id] = mutes.heard(detector, judge(run, detector, table))
+    found = 0
+    for done, detector in enumerate(sorted(catalogue.plan.detectors, key=_last_unless_quality), start=1):
+        if not mutes.silences(detector):
+            judged[detector.id] = mutes.heard(detector, judge(run, detector, table))
+            found += len(judged[detector.id].findings)
+        if tracker is not None:
+            tracker.step("judging", done=done, total=len(catalogue.plan.detectors), counts={"findings": found})
     return mutes, judged
 
 

@@ -47,8 +47,9 @@ class Clients:
         """BigQuery."""
         from shared.adapters.bigquery import BigQueryWarehouse
 
+        at = self.settings
         return BigQueryWarehouse.connect(
-            self.settings.project, self.settings.bigquery_endpoint, self.settings.bigquery_location
+            at.project, at.bigquery_endpoint, at.bigquery_location, at.bigquery_grpc_endpoint
         )
 
     @cached_property

@@ -5,12 +5,19 @@ A contract suite runs against both.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from shared.schema.bigquery import TableDefinition
 from shared.schema.message import Message
 
 Values = dict[str, Any]
+
+
+class Ragged(NamedTuple):
+    """Lists of different lengths as numpy arrays: that of row i are values[offsets[i]:offsets[i + 1]]."""
+
+    values: Any
+    offsets: Any
 
 
 class Documents(Protocol):
@@ -59,6 +66,13 @@ class Warehouse(Protocol):
 
     def query(self, sql: str, **parameters: Any) -> list[Values]:
         """Rows of a small result. Values are bound as query parameters by their Python type."""
+        ...
+
+    def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
+        """A large result as numpy arrays by column: numbers (NULL is NaN), texts (None), lists of numbers (Ragged).
+
+        It goes through the table `into` (dataset.table), which is gone afterwards.
+        """
         ...
 
     def execute(self, sql: str, **parameters: Any) -> int:

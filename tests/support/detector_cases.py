@@ -85,7 +85,7 @@ FOUND = {
 }
 
 
-def _ramp(total: int, days: int) -> Callable[[int], int]:
+def ramp(total: int, days: int) -> Callable[[int], int]:
     """`total` spread over `days` days as evenly as whole numbers allow."""
     return lambda ago: total // days + (1 if ago % days < total % days else 0)
 
@@ -93,7 +93,7 @@ def _ramp(total: int, days: int) -> Callable[[int], int]:
 def edge(more: int) -> Iterator[Row]:
     """The same effects, each one unit below its guard's least volume (`more` = 0) or exactly on it (`more` = 1)."""
     yield from site()
-    few, base, thousand = _ramp(199 + more, 7), _ramp(279 + more, 28), _ramp(999 + more, 28)
+    few, base, thousand = ramp(199 + more, 7), ramp(279 + more, 28), ramp(999 + more, 28)
 
     def lost(ago: int) -> Row:
         return _traffic(1 if ago < 7 else base(ago - 7), 0)
@@ -120,11 +120,11 @@ def edge(more: int) -> Iterator[Row]:
     yield from series("device", "mobile", DAYS, lambda ago: _traffic(thousand(ago), 0 if ago < 28 else 2))
     yield from series("device", "desktop", DAYS, steady(**_traffic(1_000, 40)))
     # 500 sessions of landing pages are needed.
-    entrances, unset = _ramp(399 + more, 28), _ramp(100, 28)
+    entrances, unset = ramp(399 + more, 28), ramp(100, 28)
     yield from series("landing_page", "/", DAYS, lambda ago: {"sessions": entrances(ago)})
     yield from series("landing_page", "(not set)", DAYS, lambda ago: {"sessions": unset(ago)})
     # 30 base conversions are needed.
-    buyers = _ramp(29 + more, 28)
+    buyers = ramp(29 + more, 28)
     yield from series("channel", "Email", DAYS, lambda ago: _traffic(100, 0.1 if ago < 7 else buyers(ago - 7)))
     # 10 rows a day are needed; 10 events a day, 20 over the two days.
     yield from series("source_table", "ga_other_report", DAYS, _gone("row_count", 9 + more, range(4, 5)))

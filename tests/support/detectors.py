@@ -6,7 +6,8 @@ from typing import Any
 
 from functions.run_detectors.main import handle
 from shared.adapters.bigquery import BigQueryWarehouse
-from shared.analytics.records import DailyEntityMetrics
+from shared.analytics.records import DailyEntityMetrics, MonthlyEntityMetrics
+from shared.analytics.rollup import roll_up
 from shared.detectors.records import DetectorRun, Finding
 from shared.ops.records import StageCount
 from shared.schema.bigquery import plain_table
@@ -19,7 +20,9 @@ Row = dict[str, Any]
 
 def connect(settings: Settings) -> BigQueryWarehouse:
     """The emulator's warehouse."""
-    return BigQueryWarehouse.connect(settings.project, settings.bigquery_endpoint, settings.bigquery_location)
+    return BigQueryWarehouse.connect(
+        settings.project, settings.bigquery_endpoint, settings.bigquery_location, settings.bigquery_grpc_endpoint
+    )
 
 
 def series(
@@ -43,7 +46,7 @@ class Bench:
         self.dataset = f"aso_tenant_{tenant_id}"
         self.documents, self.ops, self.publisher = FakeDocuments(), FakeDocuments(), FakePublisher()
         warehouse.ensure_dataset(self.dataset)
-        for record in (DailyEntityMetrics, Finding, StageCount):
+        for record in (DailyEntityMetrics, MonthlyEntityMetrics, Finding, StageCount):
             warehouse.ensure_table(self.dataset, plain_table(record))
         self.clients = fake_clients(
             tenant_id, documents=self.documents, ops=self.ops, publisher=self.publisher, warehouse=warehouse
@@ -58,6 +61,10 @@ class Bench:
         return self.warehouse.load(
             f"{self.dataset}.daily_entity_metrics", ({"tenant_id": self.tenant_id, **r} for r in rows)
         )
+
+    def roll_up(self, as_of: date = AS_OF) -> None:
+        """Bring the monthly rollup up to what was loaded."""
+        roll_up(self.warehouse, self.tenant_id, as_of - timedelta(days=760), as_of)
 
     def run(self, as_of: date = AS_OF) -> tuple[DetectorRun, list[Row]]:
         """POST, then deliver the message that it publishes; the run's account and its findings."""
