@@ -1,7 +1,8 @@
 """Raw rows into `daily_entity_metrics` and `entity_map`: only the days that changed, and the truth about each stage.
 
 The SQL reads the exact views, never the documents. A rerun changes nothing; a crash leaves each entity type either as
-it was or as it should be, and the watermark moves only at the end, so that the next run does the same days again.
+it was or as it should be, and the watermark moves only at the end, so that the next run does the same days again, and
+their months: a crash between the days and their months is mended by it.
 """
 
 import secrets
@@ -12,13 +13,14 @@ from typing import Any
 
 from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
 from shared.analytics.messages import EtlAsked, EtlFinished, EtlRequested
-from shared.analytics.records import DailyEntityMetrics, EntityMap, EtlState
+from shared.analytics.records import DailyEntityMetrics, EntityMap, EtlState, MonthlyEntityMetrics
+from shared.analytics.rollup import roll_up
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, StageCount
 from shared.ops.stage_counts import record_counts, stage_count
-from shared.schema.bigquery import columns
+from shared.schema.bigquery import columns, plain_table
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
 from shared.streaming.messages import MergeRequested
@@ -41,6 +43,7 @@ class EtlResult:
     rows_out: int
     refused: int
     changed: int
+    months_changed: int
     leaks: tuple[str, ...]
 
 
@@ -113,17 +116,20 @@ class Etl:
         self, tenant_id: str, run_id: str, arrivals: list[StageCount], full: bool, tracker: Tracker
     ) -> EtlResult:
         started, dataset = self._now(), f"aso_tenant_{tenant_id}"
-        days = self._days(tenant_id, full)
-        changed, counts = 0, list(arrivals)
+        state = self._state(tenant_id)
+        days = self._days(tenant_id, state.seen_until if not full else BEGINNING)
+        changed, months_changed, counts = 0, 0, list(arrivals)
         if days:
-            tracker.step("metrics", done=0, total=3)
+            tracker.step("metrics", done=0, total=4)
             changed = self._rebuild_metrics(dataset, tenant_id, days)
-            tracker.step("entities", done=1)
+            tracker.step("months", done=1)
+            months_changed = self._roll_up(tenant_id, days, everything=full or not state.rolled_up)
+            tracker.step("entities", done=2)
             self._map_entities(dataset, tenant_id, days)
-            tracker.step("counts", done=2)
+            tracker.step("counts", done=3)
             counts += self._conserved(dataset, tenant_id, run_id, days)
         record_counts(self._warehouse, tenant_id, counts)
-        state = EtlState(tenant_id=tenant_id, seen_until=started - OVERLAP)
+        state = EtlState(tenant_id=tenant_id, seen_until=started - OVERLAP, rolled_up=state.rolled_up or bool(days))
         self._ops.put(f"etl/{tenant_id}", state.document())
         made = [count for count in counts if count.stage == "etl"]
         return EtlResult(
@@ -132,13 +138,16 @@ class Etl:
             rows_out=sum(count.rows_out for count in made),
             refused=sum(count.rows_refused for count in arrivals),
             changed=changed,
+            months_changed=months_changed,
             leaks=tuple(f"{count.stage} {count.subject}: {count.note}" for count in counts if count.note),
         )
 
-    def _days(self, tenant_id: str, full: bool) -> list[date]:
-        """Days of documents that changed since the last run, oldest first."""
-        state = self._ops.get(f"etl/{tenant_id}")
-        since = state["seen_until"] if state and not full else BEGINNING
+    def _state(self, tenant_id: str) -> EtlState:
+        held = self._ops.get(f"etl/{tenant_id}") or {"tenant_id": tenant_id, "seen_until": BEGINNING}
+        return EtlState.model_validate(held)
+
+    def _days(self, tenant_id: str, since: datetime) -> list[date]:
+        """Days of documents that changed since then, oldest first."""
         sql = render("analytics/sql/changed_days.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
         return sorted(row["day"] for row in self._warehouse.query(sql, since=since))
 
@@ -163,6 +172,15 @@ class Etl:
         return self._warehouse.execute(
             sql, tenant_id=tenant_id, days=days, first_day=days[0], last_day=days[-1], now=self._now()
         )
+
+    def _roll_up(self, tenant_id: str, days: list[date], everything: bool) -> int:
+        """Roll up the months of these days; with `everything`, as before a tenant has any, those of all days."""
+        first, last = days[0], days[-1]
+        if everything:
+            # A tenant of an older deployment has days, and no table of months until it is provisioned again.
+            self._warehouse.ensure_table(f"aso_tenant_{tenant_id}", plain_table(MonthlyEntityMetrics))
+            first, last = min(first, BEGINNING.date()), max(last, self._now().date())
+        return roll_up(self._warehouse, tenant_id, first, last, self._now())
 
     def _map_entities(self, dataset: str, tenant_id: str, days: list[date]) -> None:
         sql = render(

@@ -9,6 +9,7 @@ from shared.schema.record import Collection, Json, Key, Record, Table
 
 RETENTION_DAYS = 800
 """Detectors look back a year and compare with the year before."""
+LATEST = "As of the latest day of the month that has one."
 
 
 class DailyEntityMetrics(Record):
@@ -64,6 +65,62 @@ class DailyEntityMetrics(Record):
     )
 
 
+class MonthlyEntityMetrics(Record):
+    """All metrics of one entity in one month, rolled up from its days: sums, where nothing else is said."""
+
+    tenant_id: Key[str]
+    month: Key[Day] = Field(description="Its first day.")
+    entity_type: Key[str]
+    entity_id: Key[str]
+    days: int = Field(description="Days of the month that have a row of the entity.")
+    users: int | None = None
+    new_users: int | None = None
+    sessions: int | None = Field(None, description="funnel_step: sessions that entered the step.")
+    engaged_sessions: int | None = None
+    pageviews: int | None = None
+    bounces: int | None = None
+    conversions: float | None = Field(None, description="funnel_step: sessions that completed the step.")
+    revenue: float | None = None
+    cost: float | None = None
+    clicks: int | None = None
+    impressions: int | None = None
+    position: float | None = Field(None, description="Mean of the days that have one.")
+    search_volume: int | None = Field(None, description=LATEST)
+    difficulty: float | None = Field(None, description=LATEST)
+    kgr: float | None = Field(None, description=LATEST)
+    sends: int | None = None
+    delivered: int | None = None
+    opens: int | None = None
+    clicks_email: int | None = None
+    unsubscribes: int | None = None
+    hard_bounces: int | None = None
+    soft_bounces: int | None = None
+    charges: int | None = None
+    charge_amount: float | None = None
+    refunds: int | None = None
+    refund_amount: float | None = None
+    disputes: int | None = None
+    mrr: float | None = Field(None, description=LATEST)
+    new_mrr: float | None = None
+    expansion_mrr: float | None = None
+    contraction_mrr: float | None = None
+    churned_mrr: float | None = None
+    active_subscriptions: int | None = Field(None, description=LATEST)
+    new_subscriptions: int | None = None
+    churned_subscriptions: int | None = None
+    attributes: Json | None = Field(None, description="Registered keys: flows as sums, others as of their latest day.")
+    updated_at: datetime | None = None
+
+    table = Table(
+        "aso_tenant_{tenant_id}.monthly_entity_metrics",
+        partition_by="month",
+        partition_type="MONTH",
+        cluster_by=("entity_type", "entity_id"),
+        # A partition's age counts from the first day of its month.
+        retention_days=RETENTION_DAYS + 31,
+    )
+
+
 class EntityMap(Record):
     """One entity that metrics are kept of: its canonical id, where it was seen, when first and last."""
 
@@ -87,5 +144,6 @@ class EtlState(Record):
 
     tenant_id: Key[str]
     seen_until: datetime
+    rolled_up: bool = Field(False, description="True once the months of all days were rolled up.")
 
     collection = Collection("etl", database="ops")

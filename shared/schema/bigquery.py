@@ -48,7 +48,7 @@ class TableDefinition:
     columns: tuple[Column, ...]
     description: str = ""
     partition_by: str | None = None
-    partition_type: Literal["DAY", "HOUR"] = "DAY"
+    partition_type: Literal["DAY", "HOUR", "MONTH"] = "DAY"
     expiration_days: int | None = None
     cluster_by: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
@@ -84,6 +84,7 @@ def plain_table(record: type[Record]) -> TableDefinition:
         columns=columns(record),
         description=first_line(record),
         partition_by=table.partition_by,
+        partition_type=table.partition_type,
         expiration_days=table.retention_days,
         cluster_by=table.cluster_by,
     )

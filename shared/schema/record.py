@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -90,13 +90,14 @@ class Table:
     """Where rows of a record live.
 
     name: `dataset.table`, the dataset with placeholders: `aso_tenant_{tenant_id}.opportunities`.
-    partition_by: a DATE or TIMESTAMP field, by day. retention_days: None keeps rows for ever.
+    partition_by: a DATE or TIMESTAMP field, by day or month. retention_days: None keeps rows for ever.
     merge_every_seconds: how often the current table of a streamed record is merged (its view is always exact).
     log_retention_days: how long the changelog of a streamed record is kept.
     """
 
     name: str
     partition_by: str | None = None
+    partition_type: Literal["DAY", "MONTH"] = "DAY"
     cluster_by: tuple[str, ...] = ()
     retention_days: int | None = None
     merge_every_seconds: int = 900

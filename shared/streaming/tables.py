@@ -85,7 +85,7 @@ def base_table(record: type[Record]) -> TableDefinition:
         columns=(*BASE_COLUMNS, *typed_columns(record)),
         description=f"As of the last merge, deleted ones included: {first_line(record)}",
         partition_by=table.partition_by,
-        partition_type="DAY",
+        partition_type=table.partition_type,
         expiration_days=table.retention_days if table.partition_by else None,
         cluster_by=table.cluster_by or ("document_name",),
     )

@@ -183,7 +183,7 @@ def test_a_rerun_changes_nothing(lab):
     lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
     before = lab.metrics()
     again = lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", full=True)
-    assert again.changed == 0
+    assert (again.changed, again.months_changed) == (0, 0)
     assert lab.metrics() == before
 
 
@@ -220,6 +220,37 @@ def test_rows_loaded_by_hand_for_other_days_are_left_alone(lab):
     lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [by_hand])
     lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", full=True)
     assert (date(2020, 1, 1), "page", "/old") in lab.metrics()
+
+
+def test_months_are_those_of_the_days(loaded):
+    months = {
+        (row["month"], row["entity_type"], row["entity_id"]): row
+        for row in loaded.rows("SELECT * FROM `{dataset}.monthly_entity_metrics`")
+    }
+    expected = {}
+    for (day, kind, name), row in loaded.metrics().items():
+        found = expected.setdefault((day.replace(day=1), kind, name), {"days": 0, "sessions": None})
+        found["days"] += 1
+        if row["sessions"] is not None:
+            found["sessions"] = (found["sessions"] or 0) + row["sessions"]
+    assert {key: {name: row[name] for name in ("days", "sessions")} for key, row in months.items()} == expected
+    assert loaded.result.months_changed == len(expected)
+
+
+def test_a_tenant_of_before_there_were_months_gets_them_all(lab):
+    lab.arrive()
+    by_hand = {
+        "tenant_id": lab.tenant_id,
+        "date": "2026-01-01",
+        "entity_type": "keyword",
+        "entity_id": "k",
+        "clicks": 2,
+    }
+    lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [by_hand])
+    lab.warehouse.execute(f"DROP TABLE `{lab.dataset}.monthly_entity_metrics`")
+    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
+    months = lab.rows("SELECT month, clicks FROM `{dataset}.monthly_entity_metrics` WHERE entity_type = 'keyword'")
+    assert months == [{"month": date(2026, 1, 1), "clicks": 2}]
 
 
 def _without(types):

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE
 from shared.analytics.records import DailyEntityMetrics
+from shared.analytics.rollup import statement as roll_up_months
 from shared.dashboard.series import NUMERIC
 from shared.detectors.compiler import plan
 from shared.schema.bigquery import columns
@@ -216,7 +217,8 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
         names = {"log": log, "base": base, "columns": base_table(record).column_names()}
         yield "streaming/sql/merge.sql", render("streaming/sql/merge.sql", **names, pruned_by=field)
         yield "streaming/sql/tail.sql", render("streaming/sql/tail.sql", log=log, base=base, partition=field)
-    yield "streaming/sql/outside.sql", render("streaming/sql/outside.sql", log=log, base=base, partition=partition)
+    if partition:
+        yield "streaming/sql/outside.sql", render("streaming/sql/outside.sql", log=log, base=base, partition=partition)
     yield "streaming/sql/duplicates.sql", render("streaming/sql/duplicates.sql", log=log)
     compact = render("streaming/sql/compact.sql", log=log, columns=log_table(record).column_names())
     yield "streaming/sql/compact.sql", compact
@@ -234,6 +236,7 @@ def statements() -> Iterator[tuple[str, str]]:
     tables = {entity.entity_type: entity.table for entity in ENTITIES}
     yield "analytics/sql/map_entities.sql", render("analytics/sql/map_entities.sql", **{**etl, "tables": tables})
     yield "analytics/sql/rebuild_metrics.sql", _rebuild()
+    yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)
     yield "detectors/features.sql", plan().features(f"{DATASET}.daily_entity_metrics")
     yield "detectors/coverage.sql", plan().coverage(f"{DATASET}.daily_entity_metrics")
     findings = f"{DATASET}.detector_findings"

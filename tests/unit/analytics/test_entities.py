@@ -67,7 +67,7 @@ def test_every_raw_table_is_told_apart_by_the_table_of_tables():
 
 
 def test_every_sql_file_is_a_step_of_the_etl_or_an_entitys():
-    steps = {"arrived", "changed_days", "conserved", "map_entities", "rebuild_metrics"}
+    steps = {"arrived", "changed_days", "conserved", "map_entities", "rebuild_metrics", "roll_up_months"}
     found = {path.relative_to(SHARED).as_posix() for path in (SHARED / "analytics" / "sql").glob("*.sql")}
     assert found - {f"analytics/sql/{step}.sql" for step in steps} == {entity.sql for entity in ALL}
 

@@ -20,6 +20,17 @@ DAYS = [date(2026, 1, 4), date(2026, 1, 3)]
 KEPT = {"measure_in": 9, "measure_out": 9, "unmapped": 0}
 
 
+class FailingWarehouse(ScriptedWarehouse):
+    """Fails at a statement that has the word `fails_at`."""
+
+    fails_at = ""
+
+    def execute(self, sql: str, **parameters: Any) -> int:
+        if self.fails_at and self.fails_at in sql:
+            raise Unavailable("BigQuery is not available")
+        return super().execute(sql, **parameters)
+
+
 class World:
     """An ETL over a scripted warehouse: two days changed, all documents of a sync arrived."""
 
@@ -30,7 +41,7 @@ class World:
         self.conserved = [{"entity_type": "page", "rows_in": 5, "rows_out": 4, **KEPT}]
         self.arrived = 3
         self.refused = 0
-        self.warehouse = ScriptedWarehouse(
+        self.warehouse = FailingWarehouse(
             **{
                 "changes.day": lambda since: [{"day": day} for day in self.days],
                 "AS arrived": lambda run_id, since: [
@@ -64,6 +75,12 @@ class World:
     @property
     def since(self) -> list[datetime]:
         return [parameters["since"] for sql, parameters in self.warehouse.queries if "changes.day" in sql]
+
+    @property
+    def months(self) -> list[tuple[date, date]]:
+        """First and last day of what was rolled up, by run."""
+        rolled = [values for sql, values in self.warehouse.executed if "monthly_entity_metrics` AS target" in sql]
+        return [(values["first_day"], values["last_day"]) for values in rolled]
 
 
 @pytest.fixture
@@ -109,6 +126,39 @@ def test_crash_before_the_end_moves_no_watermark(world: World):
     assert "etl/demo" not in world.ops.documents
     assert world.publisher.messages == []
     assert world.ops.documents["progress/etl-1"]["status"] == "failed"
+
+
+def test_first_run_rolls_up_all_months_and_the_next_those_that_changed(world: World):
+    world.etl.run("demo", "etl-1")
+    world.days = [date(2025, 12, 31), date(2026, 1, 1)]
+    world.etl.run("demo", "etl-2")
+    everything = (BEGINNING.date(), date(2026, 1, 31))
+    assert world.months == [everything, (date(2025, 12, 1), date(2026, 1, 31))]
+    world.etl.run("demo", "etl-3", full=True)
+    assert world.months[-1] == everything
+
+
+def test_months_of_a_tenant_that_an_older_deployment_left_are_all_rolled_up(world: World):
+    world.ops.documents["etl/demo"] = {"tenant_id": "demo", "seen_until": NOW - timedelta(days=1)}
+    world.days = []
+    world.etl.run("demo", "etl-1")
+    assert world.months == []
+    world.days = list(DAYS)
+    world.etl.run("demo", "etl-2")
+    assert world.months == [(BEGINNING.date(), date(2026, 1, 31))]
+
+
+def test_crash_between_days_and_their_months_is_mended_by_the_next_run(world: World):
+    world.etl.run("demo", "etl-1")
+    before = world.ops.documents["etl/demo"]
+    world.now += timedelta(hours=1)
+    world.warehouse.fails_at = "monthly_entity_metrics"
+    with pytest.raises(Unavailable):
+        world.etl.run("demo", "etl-2")
+    assert world.ops.documents["etl/demo"] == before
+    world.warehouse.fails_at = ""
+    world.etl.run("demo", "etl-2")
+    assert world.months[-1] == (date(2026, 1, 1), date(2026, 1, 31))
 
 
 def test_second_run_of_a_tenant_is_asked_to_come_again(world: World):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.bigquery import _table
+from shared.analytics.records import MonthlyEntityMetrics
 from shared.schema.bigquery import Column, columns, first_line, plain_table
 from shared.schema.record import Json, Record
 from shared.schema.registry import records
@@ -80,6 +81,12 @@ def test_a_table_without_documents_is_laid_out_as_declared():
     assert (made.partition_by, made.partition_type, made.expiration_days) == ("day", "DAY", 10)
     assert made.cluster_by == ("tenant_id",)
     assert made.column_names() == ("tenant_id", "day", "total", "schema_version")
+
+
+def test_a_table_may_be_partitioned_by_month():
+    made = plain_table(MonthlyEntityMetrics)
+    assert (made.partition_by, made.partition_type) == ("month", "MONTH")
+    assert _table("p.d.months", made).time_partitioning.type_ == "MONTH"
 
 
 def test_a_record_without_a_table_has_no_definition():
