@@ -35,7 +35,7 @@ def outputs() -> dict[str, Callable[[], str]]:
         "docs/data-dictionary.md": dictionary,
         "docs/settings.md": settings_table,
         "docs/functions.md": functions_table,
-        "docs/detectors.md": detector_pages,
+        **{f"docs/detectors/{name}": lambda name=name: detector_pages()[name] for name in detector_pages()},
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 import orjson
 from flask import Request
 from werkzeug.test import EnvironBuilder
@@ -238,6 +239,14 @@ class ScriptedWarehouse:
             if word in sql:
                 return copy.deepcopy(answer(**parameters) if callable(answer) else answer)
         raise AssertionError(f"no answer is scripted for: {sql}")
+
+    def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
+        self.queries.append((sql, parameters))
+        rows = next((answer for word, answer in self.answers.items() if word in sql), [])
+        if callable(rows):
+            rows = rows(**parameters)
+        names = {name for row in rows for name in row} | {"entity_type", "entity_id"}
+        return {name: np.array([row.get(name) for row in rows], dtype=object) for name in names}
 
     def execute(self, sql: str, **parameters: Any) -> int:
         self.executed.append((sql, parameters))

@@ -100,8 +100,8 @@ class Scan:
         for name, (span, _) in self._ranges.items():
             found[f"{name}_first"] = as_of - timedelta(days=span.last)
             found[f"{name}_last"] = as_of - timedelta(days=span.first)
-        for name, least in self._least.items():
-            found[least] = name[2]
+        for bound, least in self._least.items():
+            found[least] = bound[2]
         if any(span.unit == "mtd" for asked in self.asked.values() for _, span, _ in asked.sums):
             found["month_days"] = as_of.day
         return found
@@ -290,12 +290,8 @@ class _Needs:
         for label in detector.labels:
             scan[detector.rows_of].labels.add(label)
         for part in detector.parts.values():
-            for label in (part.within, part.whose):
-                if label is not None:
-                    scan[part.entity_type].labels.add(label)
-            for label in (part.within, part.id):
-                if label not in (None, "entity_id"):
-                    scan[detector.rows_of].labels.add(str(label))
+            scan[part.entity_type].labels |= {one for one in (part.within, part.whose) if one}
+            scan[detector.rows_of].labels |= {one for one in (part.within, part.id) if one and one != "entity_id"}
             for name in expression.names(part.where) - {"entity_id"} - set(detector.thresholds):
                 scan[part.entity_type].labels.add(name)
         for peers in detector.peers.values():

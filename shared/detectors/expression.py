@@ -304,7 +304,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_null(value: Any) -> Any:
-    return np.equal(np.asarray(value, dtype=object), None) if _is_text(value) else np.isnan(_float(value))
+    return np.asarray(value, dtype=object) == None if _is_text(value) else np.isnan(_float(value))  # noqa: E711
 
 
 def _texts(change: Callable[[str], Any], value: Any) -> Any:

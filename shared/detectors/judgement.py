@@ -17,6 +17,11 @@ from shared.opportunities.records import EstimatedValue, Severity
 from shared.tenants.records import Tenant
 
 Numbers = dict[str, Any]
+PRIVATE = (
+    *("test_", "confidence_", "estimates_", "severity_share", "value_mid", "value_source", "value_change"),
+    *("present_days", "same_side"),
+)
+"""Beginnings of the names of numbers that have their own place in the evidence."""
 MONEY: tuple[tuple[Severity, float, float], ...] = (
     ("critical", 0.05, 5000.0),
     ("high", 0.02, 2000.0),
@@ -132,7 +137,7 @@ def _numbers(names: Names, index: int, facts: _Facts) -> Numbers:
         "confidence_min_volume": confidence.min_volume,
         "confidence_cv": confidence.cv,
         "confidence_match_rate": confidence.match_rate,
-        "change": detector.change,
+        "value_change": detector.change,
         "value_mid": detector.value.formula,
         "severity_share": detector.severity.share,
         "estimates_traffic": detector.estimates.traffic,
@@ -191,7 +196,7 @@ def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:
         p_value=facts.p,
         q_value=facts.q,
         found_at=run.found_at,
-        change=values["change"],
+        change=values["value_change"],
         cause=detector.cause,
         ranking=round((value.mid or 0.0) * confidence, 2),
         keyword=entity_id if detector.entity_type == "keyword" else values.get("keyword") or "",
@@ -286,11 +291,9 @@ def _evidence(run: Run, detector: Detector, values: Numbers, facts: _Facts) -> N
         for name in detector.windows
     }
     found = _missing_days(coverage, detector, values)
-    private = ("test_", "confidence_", "severity_share", "value_mid", "value_source", "present_days", "same_side")
-    private += ("estimates_", "change")
     return {
         "windows": windows,
-        "numbers": {name: number for name, number in values.items() if not name.startswith(private)},
+        "numbers": {name: number for name, number in values.items() if not name.startswith(PRIVATE)},
         **found,
         "thresholds": dict(detector.thresholds),
         "guard": detector.guard,

@@ -1,7 +1,7 @@
 """The names of declarations, resolved over what the statements yield: one value an entity, NULL is NaN."""
 
 from calendar import monthrange
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,10 +157,9 @@ def _weekly(series: Floats, metric: str) -> Floats:
     """Whole weeks, oldest first: means of a stock, sums of a flow (NaN where a day of the week is missing)."""
     by_week = series.reshape(len(series), -1, 7)
     if metric not in STOCKS:
-        return by_week.sum(axis=2)
-    known = ~np.isnan(by_week)
-    total, number = np.nansum(by_week, axis=2), known.sum(axis=2)
-    return np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+        found: Floats = by_week.sum(axis=2)
+        return found
+    return _divided(np.nansum(by_week, axis=2), (~np.isnan(by_week)).sum(axis=2))
 
 
 def _expected(entities: Entities, coverage: Coverage, cur: Span, metric: str, base: Span | None) -> Floats:
@@ -205,8 +204,7 @@ class Names:
         if self.detector.same_side is None:
             return np.full(len(indexes), np.nan)
         sides = expression.evaluate(self.detector.same_side, lambda name: self._by_weekday(name, indexes))
-        compared = (~np.isnan(sides)).sum(axis=1)
-        return np.divide(np.nansum(sides, axis=1), compared, out=np.full(len(indexes), np.nan), where=compared > 0)
+        return _divided(np.nansum(sides, axis=1), (~np.isnan(sides)).sum(axis=1))
 
     def present(self, index: int) -> list[int] | None:
         """The days (before `as_of`) that a `dates_with` feature counts; None where the declaration has none."""
@@ -229,7 +227,7 @@ class Names:
             return self._rate(name)
         if name in detector.peers:
             return self._peers(detector.peers[name])
-        built_in = {
+        built_in: dict[str, Callable[[], Any]] = {
             "age_days": lambda: self.entities.oldest + 1,
             "history_days": lambda: float(self.table.coverage.count(detector.rows_of, history(detector))),
             "value_per_conversion": lambda: self.table.money(detector.rows_of)[0],
@@ -422,6 +420,12 @@ def _related_sum(values: Floats, group: NDArray[np.int64], groups: int) -> Float
     np.add.at(total, group, np.nan_to_num(values))
     np.add.at(known, group, ~np.isnan(values))
     return np.where(known > 0, total, np.nan)
+
+
+def _divided(total: Any, number: Any) -> Floats:
+    found: Floats = np.full(np.shape(total), np.nan)
+    np.divide(total, number, out=found, where=np.asarray(number) > 0)
+    return found
 
 
 def _or_nan(value: float | None) -> float:

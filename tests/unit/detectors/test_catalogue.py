@@ -73,16 +73,18 @@ def test_an_interval_is_refused_where_the_test_gives_none(tmp_path):
 
 
 def test_explains_a_detector():
-    told = explain("page_cvr_drop", "aso_tenant_x.daily_entity_metrics")
+    told = explain("page_cvr_drop", None)
     assert told["thresholds"]["max_ratio"] == 0.75
-    assert told["days_before_as_of"]["base"] == {"first": 7, "last": 34}
-    assert "`aso_tenant_x.daily_entity_metrics`" in told["statements"]["features"]
+    assert told["before_as_of"]["base"] == {"first": 7, "last": 34, "unit": "day"}
+    assert "`aso_tenant_TENANT.daily_entity_metrics`" in told["statements"]["web"]
 
 
 def test_an_unknown_detector_cannot_be_explained():
     with pytest.raises(NotFound):
-        explain("nobody", "t")
+        explain("nobody", None)
 
 
-def test_the_docs_are_those_of_the_declarations():
-    assert (FOLDER.parents[2] / "docs" / "detectors.md").read_text() == pages()
+@pytest.mark.parametrize("detector", catalogue(), ids=lambda one: one.id)
+def test_every_detector_has_its_place_in_the_docs(detector):
+    assert f"## {detector.id}\n" in pages()[f"{detector.domain}.md"]
+    assert f"({detector.domain}.md#{detector.id})" in pages()["README.md"]

@@ -10,6 +10,7 @@ from shared.analytics.messages import EtlFinished
 from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.catalogue import catalogue
 from shared.detectors.messages import DetectorRunFinished, DetectorsRequested
+from shared.errors import Unavailable
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
 
 NOW = datetime.now(UTC)
@@ -23,7 +24,7 @@ def clients():
         "other",
         ops=FakeDocuments(),
         publisher=FakePublisher(),
-        warehouse=ScriptedWarehouse(weekdays=[], ARRAY_AGG=[]),
+        warehouse=ScriptedWarehouse(),
     )
     clients.documents.documents["tenants/acme"] |= {
         "created_at": NOW,
@@ -128,4 +129,45 @@ def test_the_unreadable_is_set_aside(clients):
 def test_explains_a_detector_to_whoever_asks(clients):
     answer = handle(posted({"explain": "page_cvr_drop"}, "acme"), clients)
     assert answer.status_code == 200
-    assert "aso_tenant_acme.daily_entity_metrics" in answer.get_json()["statements"]["features"]
+    assert "aso_tenant_acme.daily_entity_metrics" in answer.get_json()["statements"]["web"]
+
+
+def test_explains_with_the_thresholds_of_the_tenant(clients):
+    wanted = {"thresholds": {"min_sessions": 900}}
+    clients.documents.documents["tenants/acme"]["detectors"] = {"page_cvr_drop": wanted}
+    told = handle(posted({"explain": "page_cvr_drop", "tenant_id": "acme"}, "acme"), clients).get_json()
+    assert told["thresholds"]["min_sessions"] == 900
+    assert told["override_refused"] is None
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ({"thresholds": {"min_session": 9}}, "thresholds.min_session: it has no such threshold; it has max_ratio"),
+        ({"thresholds": {"min_sessions": "many"}}, "thresholds.min_sessions: Input should be a valid number"),
+        ({"thresholds": {"min_sessions": -1}}, "thresholds.min_sessions: a number of at least 0"),
+        ({"enable": False}, "enable: Extra inputs are not permitted"),
+        (7, "the detector: Input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_override_mutes_its_detector_and_says_why(clients, override, reason):
+    clients.documents.documents["tenants/acme"]["detectors"] = {"page_cvr_drop": override}
+    handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
+    assert reason in clients.ops.documents["detector_runs/r1"]["muted"]["page_cvr_drop"]
+
+
+def test_a_statement_that_fails_silences_only_what_stands_on_it_and_is_tried_again(clients):
+    class Failing(ScriptedWarehouse):
+        def columns(self, sql, into, **parameters):
+            if "scan_web" in into:
+                raise Unavailable("BigQuery is not available")
+            return super().columns(sql, into, **parameters)
+
+    clients.warehouse = Failing()
+    answer = handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
+    assert answer.status_code == 503
+    muted = clients.ops.documents["detector_runs/r1"]["muted"]
+    assert muted["page_cvr_drop"].startswith("its statement failed: Unavailable")
+    others = {one.id for one in catalogue() if one.scanned_by != "web"}
+    assert not {name for name in others if muted[name].startswith("its statement failed")}
+    assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
