@@ -25,5 +25,6 @@ def handle(request: Request, clients: Clients) -> Response:
         elif (asked := call.message(DetectorsAsked)).explain is not None:
             call.outcome = clients.detectors.explain(asked)
         else:
-            call.accept(clients.detectors.ask(asked, call.caller.subject))
+            call.outcome = clients.detectors.ask(asked, call.caller.subject)
+            call.accept(*call.outcome.run_ids)
     return call.response

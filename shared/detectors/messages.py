@@ -13,6 +13,7 @@ class DetectorsAsked(Message):
     """What people ask: a run, or a question about one detector."""
 
     tenant_id: TenantId | None = None
+    tenant_ids: list[TenantId] = Field([], max_length=1000, description="Operators: a run of each of these tenants.")
     as_of: date | None = Field(None, description="The last day judged, inclusive; left out: the last settled one.")
     explain: str | None = Field(None, description="A detector's id: answer its SQL, windows, guards and thresholds.")
 

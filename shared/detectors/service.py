@@ -25,11 +25,12 @@ from shared.detectors.muting import Mutes
 from shared.detectors.names import Table
 from shared.detectors.overrides import Catalogue, overridden
 from shared.detectors.records import DetectorRun, Finding
-from shared.errors import AppError, BadRequest, Unavailable
+from shared.errors import AppError, BadRequest, Forbidden, Unavailable, UnknownTenant
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
+from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings, Tenant
 from shared.tenants.service import Tenants
 
@@ -70,14 +71,24 @@ class Detectors:
         self._compiled = compiled
         self._now = now
 
-    def ask(self, asked: DetectorsAsked, requested_by: str) -> str:
-        """Ask for a run; its id. BadRequest where `as_of` is yet to come, or its data are gone."""
-        tenant_id, as_of = _tenant(asked), asked.as_of
+    def ask(self, asked: DetectorsAsked, requested_by: str) -> Asked:
+        """Ask for a run of one tenant, or of each of a list: one message a tenant.
+
+        BadRequest where `as_of` is yet to come, or its data are gone. A tenant of the list that does not exist is told
+        and stops no other.
+        """
+        tenants, as_of = _tenants(asked), asked.as_of
         self._check(as_of)
-        run_id = f"detectors-{tenant_id}-{secrets.token_hex(4)}"
-        self._progress.request(run_id, "detectors", tenant_id, requested_by)
-        self._publisher.publish(DetectorsRequested(tenant_id=tenant_id, as_of=as_of, run_id=run_id))
-        return run_id
+
+        def ask(tenant_id: str) -> str:
+            if not self._tenants.exists(tenant_id):
+                raise UnknownTenant("no such tenant")
+            run_id = f"detectors-{tenant_id}-{secrets.token_hex(4)}"
+            self._progress.request(run_id, "detectors", tenant_id, requested_by)
+            self._publisher.publish(DetectorsRequested(tenant_id=tenant_id, as_of=as_of, run_id=run_id))
+            return run_id
+
+        return Asked([ask(asked.tenant_id)]) if asked.tenant_id else ask_each(tenants, ask)
 
     def work(self, request: DetectorsRequested, subscription: str) -> RunResult:
         """Do what a message asks: a requested run, or the run that follows an ETL run and takes its name.
@@ -220,10 +231,13 @@ def _last_unless_quality(detector: Detector) -> tuple[bool, str]:
     return (not (detector.mutes or detector.dampens), detector.id)
 
 
-def _tenant(asked: DetectorsAsked) -> str:
-    if asked.tenant_id is None:
+def _tenants(asked: DetectorsAsked) -> list[str]:
+    """Whom a run is asked of: the one tenant, or an operator's list."""
+    if asked.tenant_id is not None and set(asked.tenant_ids) - {asked.tenant_id}:
+        raise Forbidden("tenant_ids names other tenants", field="tenant_ids", expected="left out, or an operator's")
+    if asked.tenant_id is None and not asked.tenant_ids:
         raise BadRequest("tenant_id is missing", errors=[{"field": "tenant_id", "expected": "the tenant's id"}])
-    return asked.tenant_id
+    return [asked.tenant_id] if asked.tenant_id else list(dict.fromkeys(asked.tenant_ids))
 
 
 def _settled(tenant: Tenant, asked_at: datetime) -> date:

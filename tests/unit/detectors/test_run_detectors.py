@@ -47,6 +47,18 @@ def test_a_person_is_answered_at_once_and_the_run_is_published(clients):
     assert clients.ops.documents[f"progress/{run_id}"]["status"] == "requested"
 
 
+def test_a_list_of_tenants_is_a_message_each(clients):
+    answer = handle(posted({"tenant_ids": ["acme", "nobody", "other", "acme"]}, "operator"), clients)
+    assert answer.status_code == 202
+    assert [message.tenant_id for message in clients.publisher.messages] == ["acme", "other"]
+    assert answer.get_json()["run_ids"] == [message.run_id for message in clients.publisher.messages]
+
+
+def test_a_person_cannot_ask_for_others(clients):
+    assert handle(posted({"tenant_ids": ["acme", "other"]}, "acme"), clients).status_code == 403
+    assert clients.publisher.messages == []
+
+
 def test_no_data_is_said_of_every_detector(clients):
     handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
     run = clients.ops.documents["detector_runs/r1"]
