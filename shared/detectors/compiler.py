@@ -1,8 +1,8 @@
-"""Compiles the catalogue into at most six statements: a pass over the days for each of four families of entities, one
-over the days of a year ago, one over the monthly rollup.
+"""Compiles the catalogue into three statements: a pass over the days, one over days a year ago, one over the months.
 
 A statement yields a row for each entity that some detector's guard lets pass, and one row that sums up the others of
 its kind. Its text grows with metrics and windows, not with detectors: conditions are evaluated on the sums (names.py).
+One pass for all families of entities: what is billed are a table's columns and partitions, once a statement.
 """
 
 from collections import defaultdict
@@ -24,11 +24,14 @@ VALUE = Span(first=0, last=89)
 """The value of a conversion and the site's revenue are those of 90 days."""
 CLICK_CURVE = Span(first=0, last=27)
 """The site's clicks by position are fitted on four weeks of its keywords."""
-ROWS_DAYS = 182
+ROWS_DAYS = 91
 """How far back the newest rows of an entity (an e-mail's sends) are looked for."""
 VALUE_METRICS = ("value_revenue", "value_conversions")
 CURVE_METRICS = ("impressions", "clicks", "position_impressions")
-Bounds = tuple[tuple[Span, str, float], ...]
+BLOCK_DAYS = 60
+"""Days on which an entity has rows come as bitmaps of so many."""
+Bound = tuple[Span, str, float]
+Bounds = tuple[Bound, ...]
 Parameters = dict[str, Any]
 
 
@@ -39,125 +42,137 @@ class _Asked:
     sums: set[tuple[str, Span, str]] = field(default_factory=set)
     listed: dict[str, int] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
-    days: list[Span] = field(default_factory=list)
+    days: set[Span] = field(default_factory=set)
 
     def read(self, span: Span) -> None:
         """The days that it needs."""
-        self.days.append(span)
+        self.days.add(span)
 
 
 @dataclass(frozen=True)
-class Scan:
-    """One statement over the days."""
+class Family:
+    """Entities that are summed together: which windows of which metrics of which types."""
 
     name: str
     asked: Mapping[str, _Asked]
     bounds: Mapping[str, tuple[Bounds, ...]]
 
-    def sql(self, table: str) -> str:
-        """Its text; the text knows nothing of a run."""
-        listed = sorted({metric for asked in self.asked.values() for metric in asked.listed})
-        return render(
-            "detectors/scan.sql",
-            table=table,
-            ranges=[{"name": name, "types": _quoted(types)} for name, (_, types) in self._ranges.items()],
-            percepts=_quoted(PERCEPTS),
-            labels=self.labels,
-            metrics=[(name, METRICS[name]) for name in self.metrics],
-            volumes=[(name, self._condition(name)) for name in sorted(self.bounds)],
-            blocks=self.blocks,
-            spans=self._spans(),
-            listed=listed,
-            is_listed=self._is_listed(),
-        )
-
-    @property
+    @cached_property
     def labels(self) -> list[str]:
-        """The labels that it reads."""
+        """The labels that it yields, in order."""
         return sorted({label for asked in self.asked.values() for label in asked.labels})
 
-    @property
+    @cached_property
+    def listed(self) -> list[str]:
+        """The metrics whose single days it yields, in order."""
+        return sorted({metric for asked in self.asked.values() for metric in asked.listed})
+
+    @cached_property
     def metrics(self) -> list[str]:
         """The metrics that it reads."""
         found = {metric for asked in self.asked.values() for _, _, metric in asked.sums if metric}
-        found |= {metric for asked in self.asked.values() for metric in asked.listed}
         found |= {metric for alternatives in self.bounds.values() for one in alternatives for _, metric, _ in one}
-        return sorted(found)
-
-    @property
-    def blocks(self) -> list[int]:
-        """Sixty days each: the bitmaps of days that have rows."""
-        ends = [(span.first // 60, span.last // 60) for span, _ in self._ranges.values()]
-        return sorted({block for first, last in ends for block in range(first, last + 1)})
-
-    def ranges(self) -> dict[str, tuple[Span, list[str]]]:
-        """Which days of which entity types it reads."""
-        return dict(self._ranges)
-
-    def parameters(self, as_of: date, left_out: Iterable[date]) -> Parameters:
-        """Its parameters in a run."""
-        found: Parameters = {"as_of": as_of, "left_out": list(left_out) or [date(1, 1, 1)]}
-        for name, (span, _) in self._ranges.items():
-            found[f"{name}_first"] = as_of - timedelta(days=span.last)
-            found[f"{name}_last"] = as_of - timedelta(days=span.first)
-        for bound, least in self._least.items():
-            found[least] = bound[2]
-        if any(span.unit == "mtd" for asked in self.asked.values() for _, span, _ in asked.sums):
-            found["month_days"] = as_of.day
-        return found
+        return sorted(found | set(self.listed))
 
     @cached_property
-    def _ranges(self) -> dict[str, tuple[Span, list[str]]]:
-        by_span: dict[Span, list[str]] = defaultdict(list)
-        for name, asked in sorted(self.asked.items()):
-            for span in _merged(asked.days):
-                by_span[span].append(name)
-        ordered = sorted(by_span.items(), key=lambda one: (one[0].first, one[0].last))
-        return {f"range_{index}": (span, types) for index, (span, types) in enumerate(ordered)}
-
-    @cached_property
-    def _least(self) -> dict[tuple[Span, str, float], str]:
-        every = {one for alternatives in self.bounds.values() for each in alternatives for one in each}
-        ordered = sorted(every, key=lambda one: (one[0].key, one[1], one[2]))
-        return {one: f"least_{index}" for index, one in enumerate(ordered)}
-
-    def _condition(self, entity_type: str) -> str:
-        return " OR ".join(
-            "("
-            + " AND ".join(
-                f"SUM(IF({_holds(one[0])}, {one[1]}, 0)) >= @{self._least[one]}"
-                for one in sorted(bounds, key=lambda one: (one[0].key, one[1]))
-            )
-            + ")"
-            for bounds in sorted(
-                set(self.bounds[entity_type]), key=lambda all_: [(s.key, metric, least) for s, metric, least in all_]
-            )
-        )
-
-    def _spans(self) -> list[dict[str, Any]]:
+    def spans(self) -> list[dict[str, Any]]:
+        """Its windows, and the metrics of each by statistic."""
         by_span: dict[Span, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         for asked in self.asked.values():
             for kind, span, metric in asked.sums:
-                by_span[span]["sum" if kind in ("sum", "days") else kind].update([metric] if metric else [])
+                by_span[span]["sum" if kind == "days" else kind] |= {metric} if metric else set()
         return [
             {
                 "key": span.key,
                 "holds": _holds(span),
-                "summed": sorted(kinds["sum"]),
-                **{kind: sorted(kinds[kind]) for kind in SUMMED if kind not in ("sum", "days")},
+                "counted": sorted(set().union(*kinds.values())),
+                **{kind: sorted(kinds[kind]) for kind in SUMMED if kind != "days"},
             }
             for span, kinds in sorted(by_span.items(), key=lambda one: (one[0].unit, one[0].first, one[0].last))
         ]
+
+    @cached_property
+    def layout(self) -> list[str]:
+        """What its numbers are, in order; the first is none."""
+        found = [""]
+        for span in self.spans:
+            found += [f"seen_{span['key']}", *(f"days_{span['key']}_{name}" for name in span["counted"])]
+            for kind in ("sum", "mean", "max", "min", "last"):
+                found += [f"{kind}_{span['key']}_{name}" for name in span[kind]]
+        return found
+
+    def block(self, least: Mapping[Bound, str]) -> dict[str, Any]:
+        """What the template needs of it."""
+        volumes = [(name, _condition(self.bounds[name], least)) for name in sorted(self.bounds)]
+        return {
+            "name": self.name,
+            "types": _quoted(sorted(self.asked)),
+            "volumes": volumes,
+            "entity_id": "IF(volumes.is_judged, days.entity_id, NULL)" if volumes else "days.entity_id",
+            "labels": self.labels,
+            "metrics": self.metrics,
+            "spans": self.spans,
+            "listed": self.listed,
+            "is_listed": self._is_listed(),
+        }
 
     def _is_listed(self) -> str:
         depths: dict[int, list[str]] = defaultdict(list)
         for name, asked in sorted(self.asked.items()):
             if asked.listed:
                 depths[max(asked.listed.values())].append(name)
-        cases = " ".join(
-            f"WHEN entity_type IN ({_quoted(types)}) THEN {depth}" for depth, types in sorted(depths.items())
+        cases = (f"WHEN entity_type IN ({_quoted(types)}) THEN {depth}" for depth, types in sorted(depths.items()))
+        return f"ago <= CASE {' '.join(cases)} ELSE -1 END"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One statement over a range of days, of several families."""
+
+    families: tuple[Family, ...]
+
+    def sql(self, table: str) -> str:
+        """Its text; the text knows nothing of a run."""
+        names = sorted({metric for family in self.families for metric in family.metrics})
+        return render(
+            "detectors/scan.sql",
+            table=table,
+            labels=sorted({label for family in self.families for label in family.labels}),
+            metrics=[(name, METRICS[name]) for name in names],
+            types=_quoted(self.types),
+            percepts=_quoted(PERCEPTS),
+            families=[family.block(self._least) for family in self.families],
+            blocks=range(self.days.first // BLOCK_DAYS, self.days.last // BLOCK_DAYS + 1),
         )
-        return f"ago <= CASE {cases} ELSE -1 END"
+
+    @cached_property
+    def days(self) -> Span:
+        """The days that it reads."""
+        asked = [span for family in self.families for asked in family.asked.values() for span in asked.days]
+        return Span(first=min(span.first for span in asked), last=max(span.last for span in asked))
+
+    @cached_property
+    def types(self) -> list[str]:
+        """The entity types that it reads."""
+        return sorted({name for family in self.families for name in family.asked})
+
+    def parameters(self, as_of: date, left_out: Iterable[date]) -> Parameters:
+        """Its parameters in a run."""
+        found: Parameters = {
+            "as_of": as_of,
+            "first_day": as_of - timedelta(days=self.days.last),
+            "last_day": as_of - timedelta(days=self.days.first),
+            "left_out": list(left_out) or [date(1, 1, 1)],
+        }
+        found |= {name: bound[2] for bound, name in self._least.items()}
+        spans = {span for family in self.families for asked in family.asked.values() for _, span, _ in asked.sums}
+        return found | ({"month_days": as_of.day} if any(span.unit == "mtd" for span in spans) else {})
+
+    @cached_property
+    def _least(self) -> dict[Bound, str]:
+        every = {one for family in self.families for all_ in family.bounds.values() for each in all_ for one in each}
+        ordered = sorted(every, key=lambda one: (one[0].key, one[1], one[2]))
+        return {one: f"least_{index}" for index, one in enumerate(ordered)}
 
 
 @dataclass(frozen=True)
@@ -195,7 +210,7 @@ class Plan:
     @property
     def statements(self) -> int:
         """How many statements read the metrics."""
-        return len(self.scans) + (self.months is not None)
+        return len(self.sql("d"))
 
     def sql(self, dataset: str) -> dict[str, str]:
         """The statements by name."""
@@ -215,7 +230,7 @@ class Plan:
     @cached_property
     def reads(self) -> frozenset[str]:
         """The entity types that it reads."""
-        return frozenset(name for scan in self.scans.values() for name in scan.asked)
+        return frozenset(name for scan in self.scans.values() for name in scan.types)
 
 
 @cache
@@ -229,10 +244,13 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
     needs = _Needs()
     for detector in detectors:
         needs.read(detector)
-    scans = {
-        name: Scan(name, asked, {} if name == "year" else _foldable(name, detectors, asked))
+    families = {
+        name: Family(name, asked, {} if name == "year" else _foldable(name, detectors, asked))
         for name, asked in sorted(needs.scans.items())
     }
+    long_past = families.pop("year", None)
+    scans = {"days": Scan(tuple(families.values()))} if families else {}
+    scans |= {"year": Scan((long_past,))} if long_past else {}
     months = {name: tuple(sorted(metrics)) for name, metrics in needs.months.items()}
     return Plan(detectors, scans, Months(months, needs.last_month) if months else None)
 
@@ -240,7 +258,7 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
 def statements_of(detector: Detector) -> list[str]:
     """The statements whose rows a detector is judged on."""
     spans = [detector.span(name) for name in detector.windows]
-    found = [detector.scanned_by]
+    found = ["days"]
     found += ["year"] if any(span.is_year_ago for span in spans) else []
     return found + (["months"] if any(span.unit == "month" for span in spans) else [])
 
@@ -399,15 +417,13 @@ def _bounds(detector: Detector, condition: str) -> Bounds:
     return tuple(found)
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    """The days to read as few ranges: what lies within a month of another is one."""
-    merged: list[Span] = []
-    for span in sorted(spans, key=lambda span: span.first):
-        if merged and span.first <= merged[-1].last + 30:
-            merged[-1] = Span(first=merged[-1].first, last=max(merged[-1].last, span.last))
-        else:
-            merged.append(span)
-    return merged
+def _condition(alternatives: Iterable[Bounds], least: Mapping[Bound, str]) -> str:
+    """Demands the least volumes of one detector at least."""
+    texts = {
+        " AND ".join(sorted(f"SUM(IF({_holds(one[0])}, {one[1]}, 0)) >= @{least[one]}" for one in bounds))
+        for bounds in alternatives
+    }
+    return " OR ".join(f"({text})" for text in sorted(texts))
 
 
 def _holds(span: Span) -> str:

@@ -1,7 +1,7 @@
 """What the statements yield, as arrays: sums of windows, single days and months of each entity."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.analytics.attributes import ATTRIBUTES
+from shared.detectors.compiler import BLOCK_DAYS, Family, Plan
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Span
 from shared.detectors.metrics import SPARSE
@@ -21,7 +22,6 @@ STOCKS = frozenset(
     | {one.name for one in ATTRIBUTES.values() if one.kind == "stock"}
 )
 """Metrics that stand as they are on a day: a day without a row says nothing of them, where a flow was 0."""
-BLOCK_DAYS = 60
 
 
 @dataclass
@@ -97,89 +97,148 @@ class Entities:
         return found
 
 
-@dataclass
-class Gathered:
-    """The rows of all statements, by entity type."""
+@dataclass(frozen=True)
+class _Piece:
+    """The rows that one statement has of one entity type."""
 
-    types: dict[str, Entities]
-    coverage: Coverage
-
-
-def gathered(coverage_of: Any, scans: Mapping[str, Columns], months: Columns | None, reads: frozenset[str]) -> Gathered:
-    """Rows of the statements put together; `coverage_of(days, months)` makes the coverage."""
-    pieces: dict[str, list[tuple[str, Columns, NDArray[np.int64]]]] = defaultdict(list)
-    for name, columns in [*scans.items(), *([("months", months)] if months is not None else [])]:
-        types = columns["entity_type"]
-        for entity_type in sorted(set(types)):
-            pieces[entity_type].append((name, columns, np.flatnonzero(types == entity_type)))
-    days, covered_months, found = {}, {}, {}
-    for entity_type in sorted({*reads, *pieces}):
-        own = pieces.get(entity_type, [])
-        entities = _entities(entity_type, own)
-        found[entity_type] = entities
-        days[entity_type] = frozenset().union(*(_present(columns, places) for name, columns, places in own))
-        known = entities.months.get("days")
-        covered_months[entity_type] = (
-            frozenset(np.flatnonzero((~np.isnan(known)).any(axis=0)).tolist()) if known is not None else frozenset()
-        )
-    return Gathered(found, coverage_of(days, covered_months))
+    name: str
+    ids: NDArray[np.object_]
+    numbers: Columns
+    labels: Columns
+    present: Mapping[int, NDArray[np.int64]]
+    ago: Ragged | None
+    lists: Mapping[str, NDArray[np.float64]]
 
 
-def _entities(entity_type: str, pieces: list[tuple[str, Columns, NDArray[np.int64]]]) -> Entities:
-    keys = {(one is None, one or "") for _, columns, places in pieces for one in columns["entity_id"][places]}
+def gathered(
+    coverage_of: Callable[[Any, Any], Coverage], plan: Plan, found: Mapping[str, Columns]
+) -> tuple[dict[str, Entities], Coverage]:
+    """What the statements yield (columns by statement), by entity type; and which days there are.
+
+    coverage_of: makes the coverage of days and months by entity type.
+    """
+    pieces: dict[str, list[_Piece]] = defaultdict(list)
+    for name, columns in found.items():
+        if name == "months":
+            families: list[tuple[str, Family | None]] = [(name, None)]
+        else:
+            families = [(family.name, family) for family in plan.scans[name].families]
+        for family_name, family in families:
+            types = columns["entity_type"]
+            mine = types if family is None else np.where(columns["family"] == family_name, types, None)
+            for entity_type in sorted({str(one) for one in mine if one is not None}):
+                places = np.flatnonzero(mine == entity_type)
+                pieces[entity_type].append(_piece(family_name, family, columns, places))
+    types_of = sorted({*plan.reads, *pieces})
+    entities = {name: _entities(name, pieces.get(name, [])) for name in types_of}
+    days = {name: frozenset().union(*(_days_of(piece) for piece in pieces.get(name, []))) for name in types_of}
+    months = {name: _months_of(one) for name, one in entities.items()}
+    return entities, coverage_of(days, months)
+
+
+def _piece(name: str, family: Family | None, columns: Columns, places: NDArray[np.int64]) -> _Piece:
+    ids = columns["entity_id"][places]
+    ago, counts, taken = _taken(columns["list_ago"], places)
+    if family is None:
+        lists = {key[5:]: values.values[taken] for key, values in columns.items() if _is_list(key)}
+        return _Piece(name, ids, {}, {}, {}, ago, lists)
+    layout, labels = family.layout, family.labels
+    numbers = _square(columns["numbers"], places, len(layout))
+    texts = _square(columns["labels"], places, len(labels) + 1)
+    known = {column: numbers[:, place] for place, column in enumerate(layout) if column}
+    known["oldest"] = columns["oldest"][places].astype(np.float64)
+    present = {int(key[8:]): columns[key][places] for key in columns if key.startswith("present_")}
+    values = columns["list_values"]
+    starts = np.repeat(values.offsets[places], counts) + _within(counts)
+    lists = {
+        metric: values.values[starts + place * np.repeat(counts, counts)] for place, metric in enumerate(family.listed)
+    }
+    return _Piece(name, ids, known, {one: texts[:, 1 + at] for at, one in enumerate(labels)}, present, ago, lists)
+
+
+def _is_list(column: str) -> bool:
+    return column.startswith("list_") and column != "list_ago"
+
+
+def _taken(lists: Ragged, places: NDArray[np.int64]) -> tuple[Ragged, NDArray[np.int64], NDArray[np.int64]]:
+    """The lists of some rows alone, their lengths, and where their values are."""
+    counts = lists.offsets[places + 1] - lists.offsets[places]
+    at = np.repeat(lists.offsets[places], counts) + _within(counts)
+    return Ragged(lists.values[at], np.concatenate([[0], np.cumsum(counts)])), counts, at
+
+
+def _within(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, 2, ... anew for each list."""
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    found: NDArray[np.int64] = np.arange(int(counts.sum())) - starts
+    return found
+
+
+def _square(lists: Ragged, places: NDArray[np.int64], width: int) -> NDArray[Any]:
+    """Lists of one length as rows."""
+    found: NDArray[Any] = lists.values[lists.offsets[places][:, None] + np.arange(width)]
+    return found
+
+
+def _entities(entity_type: str, pieces: list[_Piece]) -> Entities:
+    keys = {(one is None, one or "") for piece in pieces for one in piece.ids}
     ordered = sorted(keys)
     place_of = {key: place for place, key in enumerate(ordered)}
     ids = np.array([None if is_rest else one for is_rest, one in ordered], dtype=object)
     found = Entities(entity_type, ids, np.array([is_rest for is_rest, _ in ordered], dtype=bool))
     found.rows = np.zeros((len(ids), 0), dtype=bool)
-    for name, columns, places in pieces:
-        at = np.array([place_of[one is None, one or ""] for one in columns["entity_id"][places]], dtype=np.int64)
-        for column, values in columns.items():
-            if column.startswith("label_"):
-                own = found.labels.setdefault(column[6:], np.full(len(ids), None, dtype=object))
-                known = np.array([one is not None for one in values[places]], dtype=bool)
-                own[at[known]] = values[places][known]
-            elif column == "oldest" or column.startswith(("seen_", "sum_", "days_", "mean_", "max_", "min_", "last_")):
-                if column == "oldest" and name == "year":
-                    continue
-                own_numbers = found.numbers.setdefault(column, np.full(len(ids), np.nan))
-                own_numbers[at] = values[places]
-        if "list_ago" in columns:
-            _lists(found, name, columns, places, at)
-    for column, values in found.numbers.items():
-        if column.startswith(("seen_", "days_")):
-            found.numbers[column] = np.nan_to_num(values)
+    for piece in pieces:
+        at = np.array([place_of[one is None, one or ""] for one in piece.ids], dtype=np.int64)
+        for label, texts in piece.labels.items():
+            own = found.labels.setdefault(label, np.full(len(ids), None, dtype=object))
+            known = texts != ""
+            own[at[known]] = texts[known]
+        for column, values in piece.numbers.items():
+            if column == "oldest" and piece.name == "year":
+                continue
+            absent = 0.0 if column.startswith(("seen_", "days_")) else np.nan
+            found.numbers.setdefault(column, np.full(len(ids), absent))[at] = _known(column, values, piece.numbers)
+        if piece.name != "year":
+            _list(found, piece, at)
     return found
 
 
-def _lists(found: Entities, name: str, columns: Columns, places: NDArray[np.int64], at: NDArray[np.int64]) -> None:
-    """Ragged lists of (ago, value) as one row an entity and one column a day (a month)."""
-    agos: Ragged = columns["list_ago"]
-    counts = agos.offsets[places + 1] - agos.offsets[places]
-    taken = np.repeat(agos.offsets[places] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
-        counts.sum()
-    )
-    entity, ago = np.repeat(at, counts), agos.values[taken].astype(np.int64)
-    width = int(ago.max()) + 1 if ago.size else 0
-    into = found.months if name == "months" else found.days
-    for column, lists in columns.items():
-        if column.startswith("list_") and column != "list_ago":
-            dense = np.full((len(found.ids), width), np.nan)
-            dense[entity, ago] = lists.values[taken]
-            into[column[5:]] = dense
-    if name != "months":
+def _known(column: str, values: Floats, numbers: Columns) -> Floats:
+    """A statistic of nothing is not 0 but unknown: the count beside it says so."""
+    kind, _, rest = column.partition("_")
+    if kind in ("seen", "days", "oldest"):
+        return values
+    return np.where(numbers[f"days_{rest}"] > 0, values, np.nan)
+
+
+def _list(found: Entities, piece: _Piece, at: NDArray[np.int64]) -> None:
+    """Lists of (ago, value) as one row an entity and one column a day (a month)."""
+    if piece.ago is None or not piece.ago.values.size:
+        return
+    entity, ago = np.repeat(at, np.diff(piece.ago.offsets)), piece.ago.values.astype(np.int64)
+    into = found.months if piece.name == "months" else found.days
+    width = int(ago.max()) + 1
+    for metric, values in piece.lists.items():
+        dense = np.full((len(found.ids), width), np.nan)
+        dense[entity, ago] = values
+        if metric not in into or into[metric].shape[1] < width:
+            into[metric] = dense
+    if piece.name != "months":
         rows = np.zeros((len(found.ids), max(width, found.rows.shape[1])), dtype=bool)
         rows[:, : found.rows.shape[1]] = found.rows
         rows[entity, ago] = True
         found.rows = rows
 
 
-def _present(columns: Columns, places: NDArray[np.int64]) -> frozenset[int]:
+def _days_of(piece: _Piece) -> set[int]:
     """The days on which any of the rows is, from the bitmaps of sixty days each."""
     found: set[int] = set()
-    for column, values in columns.items():
-        if column.startswith("present_"):
-            block = int(column[8:])
-            bits = int(np.bitwise_or.reduce(values[places].astype(np.int64))) if len(places) else 0
-            found |= {block * BLOCK_DAYS + day for day in range(BLOCK_DAYS) if bits >> day & 1}
-    return frozenset(found)
+    for block, values in piece.present.items():
+        bits = int(np.bitwise_or.reduce(values.astype(np.int64))) if len(values) else 0
+        found |= {block * BLOCK_DAYS + day for day in range(BLOCK_DAYS) if bits >> day & 1}
+    return found
+
+
+def _months_of(entities: Entities) -> frozenset[int]:
+    known = entities.months.get("days")
+    return frozenset() if known is None else frozenset(np.flatnonzero((~np.isnan(known)).any(axis=0)).tolist())

@@ -12,7 +12,7 @@ from shared.detectors import expression
 from shared.detectors.compiler import CLICK_CURVE, VALUE, history, weeks
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import SUMMED, Detector, Feature, Peers, Span, feature
-from shared.detectors.entities import STOCKS, Entities, Floats, Gathered
+from shared.detectors.entities import STOCKS, Entities, Floats
 from shared.tenants.records import Tenant
 
 LEAST_CONVERSIONS = 10
@@ -31,11 +31,6 @@ class Table:
     types: Mapping[str, Entities]
     coverage: Coverage
     tenant: Tenant
-
-    @classmethod
-    def of(cls, found: Gathered, tenant: Tenant) -> "Table":
-        """From the rows of all statements."""
-        return cls(found.types, found.coverage, tenant)
 
     def entities(self, entity_type: str) -> Entities:
         """The entities of a type; none where no statement reads it."""

@@ -1,4 +1,6 @@
-{# One pass over the partitions that the windows need; a row for each entity that may be judged, the others as one. #}
+{# One pass over the partitions that the windows need. Each family of entities is folded and summed by itself; a row for
+   each entity that may be judged, and one for the others of its type together. A number that is not known is 0 beside a
+   count of 0: arrays hold no NULL. #}
 WITH days AS (
   SELECT
     metrics.entity_type,
@@ -11,81 +13,100 @@ WITH days AS (
     , CAST({{ sql }} AS FLOAT64) AS {{ name }}
     {% endfor %}
   FROM `{{ table }}` AS metrics
-  WHERE (
-    {% for range in ranges %}
-    {{ "OR " if not loop.first }}(metrics.date BETWEEN @{{ range.name }}_first AND @{{ range.name }}_last AND metrics.entity_type IN ({{ range.types }}))
-    {% endfor %}
-  )
+  WHERE metrics.date BETWEEN @first_day AND @last_day
+  AND metrics.entity_type IN ({{ types }})
   -- Days of events that the tenant expects (a sale, a release) are in no window; the data's own health is.
   AND (metrics.entity_type IN ({{ percepts }}) OR metrics.date NOT IN UNNEST(@left_out))
-),
-{% if volumes %}
-volumes AS (
+)
+{% for family in families %}
+{% if family.volumes %}
+, volumes_{{ family.name }} AS (
   SELECT
     entity_type,
     entity_id,
     CASE entity_type
-      {% for entity_type, condition in volumes %}
+      {% for entity_type, condition in family.volumes %}
       WHEN '{{ entity_type }}' THEN {{ condition }}
       {% endfor %}
       ELSE TRUE
     END AS is_judged
   FROM days
+  WHERE entity_type IN ({{ family.types }})
   GROUP BY entity_type, entity_id
-),
+)
 {% endif %}
-folded AS (
+, {{ family.name }} AS (
   SELECT
     days.entity_type,
-    {{ "IF(volumes.is_judged, days.entity_id, NULL)" if volumes else "days.entity_id" }} AS entity_id,
+    {{ family.entity_id }} AS entity_id,
     days.ago
-    {% for name in labels %}
+    {% for name in family.labels %}
     , MAX({{ name }}) AS {{ name }}
     {% endfor %}
-    {% for name, _ in metrics %}
+    {% for name in family.metrics %}
     , SUM({{ name }}) AS {{ name }}
     {% endfor %}
   FROM days
-  {% if volumes %}
-  JOIN volumes ON volumes.entity_type = days.entity_type AND volumes.entity_id = days.entity_id
+  {% if family.volumes %}
+  JOIN volumes_{{ family.name }} AS volumes
+    ON volumes.entity_type = days.entity_type AND volumes.entity_id = days.entity_id
   {% endif %}
-  GROUP BY days.entity_type, {{ "IF(volumes.is_judged, days.entity_id, NULL)" if volumes else "days.entity_id" }}, days.ago
+  WHERE days.entity_type IN ({{ family.types }})
+  GROUP BY days.entity_type, {{ family.entity_id }}, days.ago
 )
+{% endfor %}
+{% for family in families %}
+{% if not loop.first %}
+UNION ALL
+{% endif %}
 SELECT
+  '{{ family.name }}' AS family,
   entity_type,
   entity_id,
   MAX(ago) AS oldest
   {% for block in blocks %}
   , BIT_OR(IF(DIV(ago, 60) = {{ block }}, 1 << MOD(ago, 60), 0)) AS present_{{ block }}
   {% endfor %}
-  {% for name in labels %}
-  , MAX_BY({{ name }}, IF({{ name }} IS NULL, NULL, -ago)) AS label_{{ name }}
-  {% endfor %}
-  {% for span in spans %}
-  , COUNTIF({{ span.holds }}) AS seen_{{ span.key }}
-  {% for name in span.summed %}
-  , SUM(IF({{ span.holds }}, {{ name }}, NULL)) AS sum_{{ span.key }}_{{ name }}
-  , COUNT(IF({{ span.holds }}, {{ name }}, NULL)) AS days_{{ span.key }}_{{ name }}
-  {% endfor %}
-  {% for name in span.mean %}
-  , AVG(IF({{ span.holds }}, {{ name }}, NULL)) AS mean_{{ span.key }}_{{ name }}
-  {% endfor %}
-  {% for name in span.max %}
-  , MAX(IF({{ span.holds }}, {{ name }}, NULL)) AS max_{{ span.key }}_{{ name }}
-  {% endfor %}
-  {% for name in span.min %}
-  , MIN(IF({{ span.holds }}, {{ name }}, NULL)) AS min_{{ span.key }}_{{ name }}
-  {% endfor %}
-  {% for name in span.last %}
-  , MAX_BY({{ name }}, IF({{ span.holds }} AND {{ name }} IS NOT NULL, -ago, NULL)) AS last_{{ span.key }}_{{ name }}
-  {% endfor %}
-  {% endfor %}
-  {% if listed %}
+  , [
+    ''{% for name in family.labels %}, IFNULL(MAX_BY({{ name }}, IF({{ name }} IS NULL, NULL, -ago)), ''){% endfor %}
+
+  ] AS labels
+  , [
+    0.0
+    {% for span in family.spans %}
+    , CAST(COUNTIF({{ span.holds }}) AS FLOAT64)
+    {% for name in span.counted %}
+    , CAST(COUNT(IF({{ span.holds }}, {{ name }}, NULL)) AS FLOAT64)
+    {% endfor %}
+    {% for name in span.sum %}
+    , IFNULL(SUM(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    {% endfor %}
+    {% for name in span.mean %}
+    , IFNULL(AVG(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    {% endfor %}
+    {% for name in span.max %}
+    , IFNULL(MAX(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    {% endfor %}
+    {% for name in span.min %}
+    , IFNULL(MIN(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    {% endfor %}
+    {% for name in span.last %}
+    , IFNULL(MAX_BY({{ name }}, IF({{ span.holds }} AND {{ name }} IS NOT NULL, -ago, NULL)), 0.0)
+    {% endfor %}
+    {% endfor %}
+  ] AS numbers
   -- Single days, newest first, for what a sum cannot tell: weekdays, medians, trends, resampling.
-  , ARRAY_AGG(IF({{ is_listed }}, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
-  {% for name in listed %}
-  , ARRAY_AGG(IF({{ is_listed }}, IFNULL({{ name }}, CAST('NaN' AS FLOAT64)), NULL) IGNORE NULLS ORDER BY ago) AS list_{{ name }}
-  {% endfor %}
+  {% if family.listed %}
+  , ARRAY_AGG(IF({{ family.is_listed }}, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
+  , ARRAY_CONCAT(
+    {% for name in family.listed %}
+    ARRAY_AGG(IF({{ family.is_listed }}, IFNULL({{ name }}, CAST('NaN' AS FLOAT64)), NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
+    {% endfor %}
+  ) AS list_values
+  {% else %}
+  , CAST([] AS ARRAY<INT64>) AS list_ago
+  , CAST([] AS ARRAY<FLOAT64>) AS list_values
   {% endif %}
-FROM folded
+FROM {{ family.name }}
 GROUP BY entity_type, entity_id
+{% endfor %}

@@ -176,9 +176,8 @@ class Detectors:
 
         with ThreadPoolExecutor(len(statements) or 1) as pool:
             list(pool.map(read, statements))
-        months = found.pop("months", None)
-        whole = gathered(partial(Coverage.of, as_of), found, months, compiled.reads)
-        return Table.of(whole, tenant), failed
+        entities, coverage = gathered(partial(Coverage.of, as_of), compiled, found)
+        return Table(entities, coverage, tenant), failed
 
     def _replace(self, tenant_id: str, run_id: str, as_of: date, findings: list[Finding]) -> None:
         sql = render(

@@ -14,7 +14,7 @@ Values = dict[str, Any]
 
 
 class Ragged(NamedTuple):
-    """Lists of different lengths as numpy arrays: that of row i are values[offsets[i]:offsets[i + 1]]."""
+    """Lists of different lengths as numpy arrays: that of row i is values[offsets[i]:offsets[i + 1]]."""
 
     values: Any
     offsets: Any

@@ -76,7 +76,7 @@ def test_explains_a_detector():
     told = explain("page_cvr_drop", None)
     assert told["thresholds"]["max_ratio"] == 0.75
     assert told["before_as_of"]["base"] == {"first": 7, "last": 34, "unit": "day"}
-    assert "`aso_tenant_TENANT.daily_entity_metrics`" in told["statements"]["web"]
+    assert "`aso_tenant_TENANT.daily_entity_metrics`" in told["statements"]["days"]
 
 
 def test_an_unknown_detector_cannot_be_explained():

@@ -9,6 +9,7 @@ from functions.run_detectors.main import handle
 from shared.analytics.messages import EtlFinished
 from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.catalogue import catalogue
+from shared.detectors.compiler import statements_of
 from shared.detectors.messages import DetectorRunFinished, DetectorsRequested
 from shared.errors import Unavailable
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
@@ -141,7 +142,7 @@ def test_the_unreadable_is_set_aside(clients):
 def test_explains_a_detector_to_whoever_asks(clients):
     answer = handle(posted({"explain": "page_cvr_drop"}, "acme"), clients)
     assert answer.status_code == 200
-    assert "aso_tenant_acme.daily_entity_metrics" in answer.get_json()["statements"]["web"]
+    assert "aso_tenant_acme.daily_entity_metrics" in answer.get_json()["statements"]["days"]
 
 
 def test_explains_with_the_thresholds_of_the_tenant(clients):
@@ -171,7 +172,7 @@ def test_a_wrong_override_mutes_its_detector_and_says_why(clients, override, rea
 def test_a_statement_that_fails_silences_only_what_stands_on_it_and_is_tried_again(clients):
     class Failing(ScriptedWarehouse):
         def columns(self, sql, into, **parameters):
-            if "scan_web" in into:
+            if "scan_year" in into:
                 raise Unavailable("BigQuery is not available")
             return super().columns(sql, into, **parameters)
 
@@ -179,7 +180,8 @@ def test_a_statement_that_fails_silences_only_what_stands_on_it_and_is_tried_aga
     answer = handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients)
     assert answer.status_code == 503
     muted = clients.ops.documents["detector_runs/r1"]["muted"]
-    assert muted["page_cvr_drop"].startswith("its statement failed: Unavailable")
-    others = {one.id for one in catalogue() if one.scanned_by != "web"}
-    assert not {name for name in others if muted[name].startswith("its statement failed")}
+    failed = {name for name, reason in muted.items() if reason.startswith("its statement failed: Unavailable")}
+    assert failed == {one.id for one in catalogue() if "year" in statements_of(one)}
+    assert "channel_revenue_drop" in failed
+    assert "page_cvr_drop" not in failed
     assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
