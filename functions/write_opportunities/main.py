@@ -1,7 +1,8 @@
-"""Write the opportunities of a finished detector run to Firestore.
+"""Write the opportunities of a finished detector run to Firestore, and measure those completed long enough ago.
 
 Trigger: Pub/Sub topic `detector-run-finished` (push), or a POST of the same message.
-Repeats: safe, because an opportunity's id comes from what was found, and a run that has judged it changes nothing.
+Repeats: safe, because an opportunity's id comes from what was found, and a run that has judged it changes nothing;
+an outcome is written once.
 """
 
 import functions_framework

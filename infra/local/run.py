@@ -20,6 +20,7 @@ from rich.table import Table
 
 from infra.local.cloud import LocalCloud
 from infra.local.sample import Incident, Sample
+from shared.opportunities.records import Opportunity
 from shared.ops.records import Progress as RunProgress
 from shared.runtime.clients import Clients
 from shared.schema.registry import streamed_records
@@ -159,8 +160,9 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
             continue
         documents = clients.documents.count(collection.at(tenant_id=TENANT))
         rows = _count(clients, f"SELECT COUNT(*) AS n FROM `{dataset}.{table.table}`")
-        if not issubclass(record, SourceRow):
+        if record is Opportunity:
             summary.opportunities_streamed = rows
+        if not issubclass(record, SourceRow):
             continue
         refused = _count(
             clients,

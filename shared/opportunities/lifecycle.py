@@ -74,7 +74,7 @@ def ranking(finding: Finding) -> float:
 def moved(stored: Values, status: str, at: datetime, by: str, why: str = "") -> Values:
     """The fields that follow from a new status, whoever sets it: its history, and what it was about the old one."""
     entry = HistoryEntry.model_validate(
-        {"at": at, "by": by, "from_status": _status(stored), "to_status": status, "why": why}
+        {"changed_at": at, "changed_by": by, "from_status": _status(stored), "to_status": status, "why": why}
     )
     changes: Values = {"status": status, "history": [*_history(stored), entry.model_dump()][-HISTORY_ENTRIES:]}
     if status == "completed":

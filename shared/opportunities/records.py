@@ -1,7 +1,7 @@
 """Opportunities: what detectors found worth acting on, and what people decided about it."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field
 
@@ -42,10 +42,10 @@ class EstimatedValue(BaseModel, frozen=True):
 
 
 class HistoryEntry(BaseModel, frozen=True):
-    """One change of an opportunity's status."""
+    """One change of an opportunity's status. Its fields avoid SQL's reserved words (at, by, from, to)."""
 
-    at: datetime
-    by: Literal["person", "system"]
+    changed_at: datetime
+    changed_by: Literal["person", "system"]
     from_status: str
     to_status: str
     why: str = ""
@@ -74,6 +74,13 @@ class Outcome(BaseModel, frozen=True):
     currency: str | None = None
     as_of: date
     measured_at: datetime
+
+    def document(self) -> dict[str, Any]:
+        """The fields as Firestore stores them: dates as ISO text."""
+        return {
+            name: value.isoformat() if isinstance(value, date) and not isinstance(value, datetime) else value
+            for name, value in self.model_dump().items()
+        }
 
 
 class Opportunity(Record):

@@ -1,9 +1,9 @@
 """Findings of a run become opportunities that people see at once, and that live on from run to run."""
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from shared.detectors.messages import DetectorRunFinished
 from shared.detectors.records import DetectorRun, Finding
 from shared.errors import NotFound, Unavailable
-from shared.opportunities import lifecycle
+from shared.opportunities import hit_rates, lifecycle, outcomes
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.ports import Documents, Warehouse
@@ -38,6 +38,7 @@ class Account:
     closed: int
     unchanged: int
     refused: int
+    measured: int = 0
 
 
 class OpportunityWriter:
@@ -69,6 +70,7 @@ class OpportunityWriter:
             stored = dict(self._stored(run.tenant_id))
             account, malformed = self._apply(run, findings, stored, sum(refused.values()), tracker)
             self._count(run, findings, refused, malformed)
+            account = replace(account, measured=self._measure(run, stored))
             tracker.finish(
                 {name: getattr(account, name) for name in ("found", "created", "updated", "cleared", "closed")}
             )
@@ -105,11 +107,11 @@ class OpportunityWriter:
         self,
         run: DetectorRun,
         findings: Iterable[Finding],
-        stored: Mapping[str, Values],
+        stored: dict[str, Values],
         refused: int,
         tracker: Tracker,
     ) -> tuple[Account, set[str]]:
-        """Bring every document up to the run; the ids of those that cannot be read, which are left as they are."""
+        """Bring every document, and `stored`, up to the run; the ids of those that cannot be read, left as they are."""
         changes: dict[str, Change] = {
             lifecycle.identity(run.tenant_id, finding): self._found(finding, run) for finding in findings
         }
@@ -132,13 +134,15 @@ class OpportunityWriter:
 
         def transact(item: tuple[str, Change]) -> str:
             opportunity_id, change = item
-            path = f"tenants/{run.tenant_id}/opportunities/{opportunity_id}"
+            before = stored.get(opportunity_id)
             try:
-                written = self._documents.transact(path, change)
+                written = self._documents.transact(_path(run, opportunity_id), change)
             except ValidationError:
                 malformed.add(opportunity_id)
                 return "malformed"
-            return _what_happened(stored.get(opportunity_id), written)
+            if written is not None:
+                stored[opportunity_id] = written
+            return _what_happened(before, written)
 
         with ThreadPoolExecutor(WRITERS) as pool:
             for done, what in enumerate(pool.map(transact, due.items()), start=1):
@@ -155,6 +159,27 @@ class OpportunityWriter:
             refused=refused + len(malformed),
         )
         return account, malformed
+
+    def _measure(self, run: DetectorRun, stored: dict[str, Values]) -> int:
+        """Measure what was completed long enough ago, and say how often each detector's findings paid."""
+        due, now = outcomes.due(stored, run.as_of), self._now()
+        for opportunity_id, outcome in outcomes.measure(
+            self._warehouse, run.tenant_id, due, stored, run.as_of, now
+        ).items():
+            document = {"outcome": outcome.document()}
+            completed_at = stored[opportunity_id]["completed_at"]
+
+            def change(held: Values | None, document: Values = document, at: Any = completed_at) -> Values | None:
+                # Completed anew, reopened or measured meanwhile: then this is no longer its outcome.
+                if held is None or held.get("status") != "completed" or held.get("completed_at") != at:
+                    return None
+                return None if held.get("outcome") is not None else {**held, **document, "updated_at": now}
+
+            written = self._documents.transact(_path(run, opportunity_id), change)
+            if written is not None:
+                stored[opportunity_id] = written
+        hit_rates.store(self._documents, run.tenant_id, hit_rates.hit_rates(run.tenant_id, stored.values(), now))
+        return len(due)
 
     def _found(self, finding: Finding, run: DetectorRun) -> Change:
         return lambda stored: lifecycle.found(stored, finding, run, self._now())
@@ -189,6 +214,10 @@ class OpportunityWriter:
                 )
             )
         record_counts(self._warehouse, run.tenant_id, counts)
+
+
+def _path(run: DetectorRun, opportunity_id: str) -> str:
+    return f"tenants/{run.tenant_id}/opportunities/{opportunity_id}"
 
 
 def _what_happened(before: Values | None, after: Values | None) -> str:

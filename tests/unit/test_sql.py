@@ -17,6 +17,7 @@ from shared.analytics.records import DailyEntityMetrics
 from shared.analytics.rollup import statement as roll_up_months
 from shared.dashboard.series import NUMERIC
 from shared.detectors.compiler import plan
+from shared.opportunities.outcomes import statement as outcomes_statement
 from shared.schema.bigquery import columns
 from shared.schema.record import Record
 from shared.schema.registry import streamed_records
@@ -241,6 +242,7 @@ def statements() -> Iterator[tuple[str, str]]:
     yield "detectors/coverage.sql", plan().coverage(f"{DATASET}.daily_entity_metrics")
     findings = f"{DATASET}.detector_findings"
     yield "detectors/replace_findings.sql", render("detectors/replace_findings.sql", table=findings, schema_version=1)
+    yield "opportunities/outcomes.sql", outcomes_statement(DATASET)
     yield "opportunities/findings.sql", render("opportunities/findings.sql", dataset=DATASET)
     yield "dashboard/series.sql", render("dashboard/series.sql", dataset=DATASET, metrics=NUMERIC)
     yield "ops/record_counts.sql", render("ops/record_counts.sql", dataset=DATASET)

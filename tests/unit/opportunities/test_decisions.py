@@ -37,7 +37,9 @@ def test_decision_changes_its_fields_alone():
         "decided_change": 2.0,
         "completed_at": None,
         "snoozed_until": None,
-        "history": [{"at": NOW, "by": "person", "from_status": "new", "to_status": "dismissed", "why": ""}],
+        "history": [
+            {"changed_at": NOW, "changed_by": "person", "from_status": "new", "to_status": "dismissed", "why": ""}
+        ],
         "decided_at": NOW,
         "decided_by": "ann@demo.test",
         "updated_at": NOW,

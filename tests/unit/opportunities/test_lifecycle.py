@@ -173,7 +173,7 @@ def test_snoozed_is_new_again_by_the_first_run_of_its_day_that_finds_it():
     stored = snoozed(8, 9)
     assert (stored["status"], stored["snoozed_until"]) == ("new", None)
     entry = stored["history"][-1]
-    assert (entry["by"], entry["from_status"], entry["to_status"]) == ("system", "snoozed", "new")
+    assert (entry["changed_by"], entry["from_status"], entry["to_status"]) == ("system", "snoozed", "new")
     assert "2026-03-12" in entry["why"]
 
 
@@ -220,7 +220,7 @@ def test_dismissal_that_a_client_wrote_is_measured_by_what_was_stored_before_the
     stored = {**(found(None, 0, change=40.0) or {}), "status": "dismissed"}
     kept = found(stored, 1, change=50.0) or {}
     assert (kept["status"], kept["decided_change"]) == ("dismissed", 40.0)
-    assert (kept["history"][-1]["by"], kept["history"][-1]["to_status"]) == ("person", "dismissed")
+    assert (kept["history"][-1]["changed_by"], kept["history"][-1]["to_status"]) == ("person", "dismissed")
     assert (found(stored, 1, change=60.0) or {})["status"] == "new"
 
 
@@ -367,7 +367,7 @@ def test_any_life_is_told_the_same_by_repeated_and_late_runs():
                 assert (stored.get("note"), stored.get("snoozed_until")) == theirs[1:]
             if theirs is not None and stored["status"] != theirs[0]:
                 assert stored["status"] in ("new", "closed")
-                assert stored["history"][-1]["by"] == "system"
+                assert stored["history"][-1]["changed_by"] == "system"
 
 
 def _run(stored: dict[str, Any] | None, finds: bool, day: int, changes: dict[str, Any]) -> dict[str, Any] | None:

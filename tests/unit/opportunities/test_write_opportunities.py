@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -209,3 +210,99 @@ def test_an_entity_whose_own_data_stopped_is_not_counted_as_clear():
     stored = documents.get(OPPORTUNITY)
     assert stored is not None
     assert (stored["status"], stored["clear_runs"]) == ("new", 0)
+
+
+def test_part_of_another_finding_gets_no_opportunity_and_loses_no_count():
+    documents = FakeDocuments()
+    clients = clients_after(finding(), finding(entity_id="/about", part_of="lead"), documents=documents)
+    answer = write(clients)
+    assert (answer["found"], answer["created"], answer["unchanged"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"status": "snoozed", "snoozed_until": "2026-12-01"},
+        {"status": "dismissed", "note": "ours"},
+        {"status": "completed"},
+    ],
+)
+def test_whatever_a_person_decides_during_the_run_survives(theirs: dict[str, Any]):
+    documents = FakeDocuments()
+    write(clients_after(finding(change=40.0), documents=documents))
+
+    def meanwhile(path: str) -> None:
+        documents.before_commit = None
+        documents.put(path, {**documents.documents[path], **theirs})
+
+    documents.before_commit = meanwhile
+    write(clients_after(finding(1, change=59.0), day=1, documents=documents), day=1)
+    stored = documents.documents[OPPORTUNITY]
+    assert theirs.items() <= stored.items()
+    assert (stored["as_of"], stored["change"]) == ("2026-03-03", 59.0)
+    assert stored["history"][-1]["to_status"] == theirs["status"]
+
+
+# --- outcomes --------------------------------------------------------------------------------------------------------
+
+COMPLETED = datetime(2026, 3, 3, 12, tzinfo=UTC)
+RATE = "tenants/demo/detector_hit_rates/page_cvr_drop"
+
+
+def completed_clients(documents: FakeDocuments, day: int, **changes: Any) -> Clients:
+    """A run 30 days after a completion, with figures that say that it paid."""
+    write(clients_after(finding(cause="revenue"), documents=documents))
+    stored = documents.documents[OPPORTUNITY]
+    documents.documents[OPPORTUNITY] = {
+        **stored,
+        **lifecycle.moved(stored, "completed", COMPLETED, "person"),
+        **changes,
+    }
+    clients = clients_after(day=day, documents=documents)
+    weeks = [
+        {"opportunity_id": stored["opportunity_id"], "week": week, "own_numerator": 10.0 + week, "own_denominator": 7.0,
+         "site_numerator": 90.0, "site_denominator": 7.0, "peers": 9, "mean": 0.0, "deviation": 0.01}
+        for week in range(8)
+    ]  # fmt: skip
+    clients.warehouse.answers["daily_entity_metrics"] = weeks  # type: ignore[attr-defined]
+    return clients
+
+
+def test_completed_is_measured_when_it_is_due_and_a_repeat_changes_nothing():
+    documents = FakeDocuments()
+    assert write(completed_clients(documents, 30), 30)["measured"] == 0
+    assert (documents.documents[RATE]["completed"], documents.documents[RATE]["hit_rate"]) == (1, None)
+    answer = write(completed_clients(documents, 31), 31)
+    stored = documents.documents[OPPORTUNITY]
+    assert (answer["measured"], stored["status"], stored["outcome"]["verdict"]) == (1, "completed", "paid")
+    assert stored["outcome"]["after_last"] == "2026-04-02"
+    rate = documents.documents[RATE]
+    assert (rate["measured"], rate["paid"], rate["hit_rate"]) == (1, 1, 1.0)
+    before, writes = dict(documents.documents), len(documents.writes)
+    clients = clients_after(day=31, documents=documents)
+    assert write(clients, 31)["measured"] == 0
+    assert (documents.documents, len(documents.writes)) == (before, writes)
+
+
+def test_outcome_of_what_a_person_takes_up_again_meanwhile_is_not_written():
+    documents = FakeDocuments()
+    clients = completed_clients(documents, 31)
+
+    def meanwhile(path: str) -> None:
+        if path == OPPORTUNITY:
+            documents.before_commit = None
+            documents.put(path, {**documents.documents[path], "status": "in_progress"})
+
+    documents.before_commit = meanwhile
+    write(clients, 31)
+    stored = documents.documents[OPPORTUNITY]
+    assert (stored["status"], stored["outcome"]) == ("in_progress", None)
+
+
+def test_found_again_after_its_outcome_it_is_new_and_still_counts():
+    documents = FakeDocuments()
+    write(completed_clients(documents, 31), 31)
+    write(clients_after(finding(33), day=33, documents=documents), 33)
+    stored = documents.documents[OPPORTUNITY]
+    assert (stored["status"], stored["outcome"]["verdict"]) == ("new", "paid")
+    assert documents.documents[RATE]["paid"] == 1
