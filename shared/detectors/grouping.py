@@ -18,9 +18,12 @@ MOST = 0.7
 """A child that holds this share of its parent's change is the cause; the parent only shows it."""
 FAMILIES = {"conversions": "sales", "revenue": "sales"}
 """Causes that are one to people: what is not converted is not earned."""
-LEVELS = {"property": 0, "channel": 1, "device": 1, "country": 1, "source_medium": 2, "browser": 2, "landing_page": 3}
-LEVELS |= {"page": 4, "content": 4}
-"""Kinds of entities that each make up the whole site: a part that moved with its whole, the broader first."""
+LINES = (
+    ("property", "channel", "source_medium", "landing_page", "page"),
+    ("property", "device", "browser"),
+    ("property", "country"),
+)
+"""Kinds of entities that each make up the whole site, the broader first: a part that moved as its whole did."""
 PARENTS = {
     "channel": ("channel",),
     "source": ("source_medium",),
@@ -117,12 +120,13 @@ def _led(members: list[int], findings: list[Finding], lineage: _Lineage) -> dict
 
 def _parent(child: int, members: list[int], findings: list[Finding], lineage: _Lineage) -> int | None:
     """The finding right above: one that a label names, else the broadest part of the site that moved alike."""
-    level = LEVELS.get(findings[child].entity_type)
     named = [one for one in members if one != child and lineage.is_of(child, one)]
-    alike = [one for one in members if level is not None and LEVELS.get(findings[one].entity_type, level) < level]
     if named:
-        return max(named, key=lambda one: (LEVELS.get(findings[one].entity_type, 0), _size(findings[one])))
-    return min(alike, key=lambda one: (LEVELS[findings[one].entity_type], -_size(findings[one])), default=None)
+        return max(named, key=lambda one: _size(findings[one]))
+    kind = findings[child].entity_type
+    broader = next((line[: line.index(kind)] for line in LINES if kind in line), ())
+    alike = [one for one in members if findings[one].entity_type in broader]
+    return min(alike, key=lambda one: (broader.index(findings[one].entity_type), -_size(findings[one])), default=None)
 
 
 def _below(root: int, children: Mapping[int, list[int]]) -> list[int]:

@@ -95,7 +95,15 @@ def test_findings_become_opportunities(warehouse):
     message = DetectorRunFinished(tenant_id="loop", run_id=run.run_id)
     assert write_opportunities(pushed(message.model_dump()), bench.clients).status_code == 204
     stored = [values for path, values in bench.documents.documents.items() if "/opportunities/" in path]
-    assert {(one["detector_id"], one["entity_type"], one["entity_id"], one["direction"]) for one in stored} == FOUND
+    listed = {
+        (child["detector_id"], child["entity_id"]) for one in stored for child in one["evidence"].get("children", [])
+    }
+    # One cause, one opportunity: the source that lost the page's visitors is listed with the page.
+    assert ("source_traffic_drop", "news / referral") in listed
+    assert {(one["detector_id"], one["entity_id"]) for one in stored} | listed == {
+        (name, of) for name, _, of, _ in FOUND
+    }
+    assert len(stored) + len(listed) == len(FOUND)
     for one in stored:
         value = one["estimated_value"]
         assert value["reason"] or value["low"] <= value["mid"] <= value["high"]
