@@ -81,7 +81,7 @@ class BigQueryWarehouse:
 
     def __init__(self, client: bigquery.Client, reader: Callable[[], "TableReader"]) -> None:
         self.client = client
-        self._connect_reader = reader
+        self.connect_reader = reader
 
     @classmethod
     def connect(cls, project: str, endpoint: str, location: str, grpc_endpoint: str = "") -> "BigQueryWarehouse":
@@ -168,7 +168,7 @@ class BigQueryWarehouse:
 
     @cached_property
     def _reader(self) -> "TableReader":
-        return self._connect_reader()
+        return self.connect_reader()
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> bigquery.QueryJob:
         configuration = bigquery.QueryJobConfig(

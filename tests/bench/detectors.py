@@ -1,8 +1,9 @@
-"""How long the whole catalogue takes over the rows that spec 1 counted, and how many statements it needs.
+"""How long the whole catalogue takes over the rows that spec 1 counted, how many statements it needs, what they read.
 
 The alternative is one query per detector, built from the same declarations, on the same emulator in the same run.
-Rows: 117,740 of keywords, 45,793 of pages and 12,990 of campaigns in the last 30 days, and as many in each of the two
-months before, which the windows need; besides a small site, so that every detector has something to judge.
+Rows: 117,740 of keywords, 45,793 of pages and 12,990 of campaigns in the last 30 days, as many in each of the two months
+before and in the month a year ago, which the windows need; besides a small site, so that every detector has something
+to judge.
 """
 
 import tempfile
@@ -11,30 +12,62 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from shared.adapters.bigquery import BigQueryWarehouse
 from shared.detectors.catalogue import catalogue
 from shared.detectors.compiler import Plan, compiled, plan
 from shared.detectors.service import Detectors
+from tests.bench.bytes_read import Estimator
 from tests.bench.figure import Figure, compare
 from tests.support.bigquery import bigquery_emulator
 from tests.support.detector_cases import found
 from tests.support.detectors import AS_OF, Bench, connect
 
 ROWS_OF_30_DAYS = {"keyword": 117_740, "page": 45_793, "campaign": 12_990}
-MONTHS = 3
+MONTHS = (0, 1, 2, 12)
 AGAINST = "one query per detector"
+NUMBER = "MOD(number * 7919 + month * 104729, {})"
+FILLED = {
+    "keyword": {
+        "impressions": f"20 + {NUMBER.format(900)}",
+        "clicks": f"1 + {NUMBER.format(20)}",
+        "position": f"1 + {NUMBER.format(300)} / 10",
+        "search_volume": "100 + MOD(DIV(number, 30) * 37, 5000)",
+        "difficulty": "MOD(DIV(number, 30) * 13, 100)",
+        "kgr": "MOD(DIV(number, 30) * 11, 200) / 100",
+        "conversions": "MOD(number, 2)",
+        "revenue": "MOD(number, 2) * 40",
+        "attributes": "JSON_OBJECT('page', CONCAT('/page/', CAST(MOD(DIV(number, 30), 1500) AS STRING)))",
+    },
+    "page": {
+        "sessions": f"20 + {NUMBER.format(90)}",
+        "engaged_sessions": f"10 + {NUMBER.format(60)}",
+        "bounces": f"5 + {NUMBER.format(30)}",
+        "pageviews": f"40 + {NUMBER.format(120)}",
+        "conversions": "MOD(number * 31 + month, 7)",
+        "revenue": "MOD(number * 31 + month, 7) * 50",
+        "attributes": "JSON_OBJECT('exits', MOD(number, 20), 'page_template', CONCAT('/t', CAST(MOD(DIV(number, 30), 20) AS STRING)))",
+    },
+    "campaign": {
+        "cost": f"30 + {NUMBER.format(70)}",
+        "clicks": f"20 + {NUMBER.format(60)}",
+        "impressions": f"900 + {NUMBER.format(1200)}",
+        "sessions": f"15 + {NUMBER.format(50)}",
+        "conversions": "MOD(number * 17 + month, 5)",
+        "revenue": "MOD(number * 17 + month, 5) * 45",
+        "attributes": "JSON_OBJECT('ads_conversions', MOD(number * 17 + month, 5), 'ads_value', MOD(number * 17 + month, 5) * 45)",
+    },
+}
 FILL = """
-INSERT INTO `{table}` (tenant_id, date, entity_type, entity_id, sessions, engaged_sessions, conversions, revenue)
+INSERT INTO `{table}` (tenant_id, date, entity_type, entity_id, {columns})
 SELECT
   'bench',
-  DATE_SUB(@as_of, INTERVAL 30 * month + MOD(number, 30) DAY),
+  DATE_SUB(@as_of, INTERVAL 30 * month + MOD(number, 30) + IF(month = 12, 4, 0) DAY),
   @entity_type,
   CONCAT('/template-', CAST(MOD(DIV(number, 30), 20) AS STRING), '/', CAST(DIV(number, 30) AS STRING)),
-  20 + MOD(number * 7919 + month * 104729, 90),
-  10 + MOD(number * 7919 + month * 104729, 60),
-  CAST(MOD(number * 31 + month, 7) AS FLOAT64),
-  CAST(MOD(number * 31 + month, 7) * 50 AS FLOAT64)
-FROM UNNEST(GENERATE_ARRAY(0, {months} - 1)) AS month
+  {values}
+FROM UNNEST([{months}]) AS month
 CROSS JOIN UNNEST(GENERATE_ARRAY(0, @total - 1)) AS number
 """
 
@@ -60,6 +93,19 @@ def detectors_statements() -> Figure:
             lambda: float(_reads(bench, warehouse, _alone())),
             runs=1,
         )
+
+
+def detectors_bytes_ratio() -> Figure:
+    """Bytes read over the bytes of the windows that are declared (bytes_read.py)."""
+    with _lab(1) as (bench, warehouse):
+        estimator = Estimator(warehouse, bench.dataset)
+        windows = estimator.windows(plan(), AS_OF)
+        read, alone = estimator.read(plan(), AS_OF), sum(estimator.read(one, AS_OF) for one in _alone())
+        sizes = (
+            f"{name} {size / 1e6:,.1f} MB" for name, size in (("windows", windows), ("read", read), (AGAINST, alone))
+        )
+        Console(stderr=True).print(f"detectors_bytes_ratio: {', '.join(sizes)}")
+        return compare("detectors_bytes_ratio", "x", lambda: read / windows, AGAINST, lambda: alone / windows, runs=1)
 
 
 def _seconds(name: str, times: int, runs: int) -> Figure:
@@ -104,19 +150,33 @@ class Counting(BigQueryWarehouse):
 
     reads = 0
 
-    def query(self, sql, **parameters):
+    def columns(self, sql, into, **parameters):
         self.reads += 1
-        return super().query(sql, **parameters)
+        return super().columns(sql, into, **parameters)
 
 
 @contextmanager
 def _lab(times: int) -> Iterator[tuple[Bench, Counting]]:
     with tempfile.TemporaryDirectory() as folder, bigquery_emulator(Path(folder) / "log") as settings:
-        warehouse = Counting(connect(settings).client)
+        plain = connect(settings)
+        warehouse = Counting(plain.client, plain.connect_reader)
         bench = Bench(warehouse, "bench")
         bench.load(found())
         for entity_type, rows in ROWS_OF_30_DAYS.items():
             if times:
-                sql = FILL.format(table=f"{bench.dataset}.daily_entity_metrics", months=MONTHS)
+                columns = FILLED[entity_type]
+                sql = FILL.format(
+                    table=f"{bench.dataset}.daily_entity_metrics",
+                    columns=", ".join(columns),
+                    values=", ".join(f"CAST({value} AS {_type(name)})" for name, value in columns.items()),
+                    months=", ".join(map(str, MONTHS)),
+                )
                 warehouse.execute(sql, as_of=AS_OF, entity_type=entity_type, total=rows * times)
+        bench.roll_up()
         yield bench, warehouse
+
+
+def _type(column: str) -> str:
+    if column == "attributes":
+        return "JSON"
+    return "FLOAT64" if column in ("position", "difficulty", "kgr", "conversions", "revenue", "cost") else "INT64"
