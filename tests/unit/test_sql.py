@@ -238,8 +238,8 @@ def statements() -> Iterator[tuple[str, str]]:
     yield "analytics/sql/map_entities.sql", render("analytics/sql/map_entities.sql", **{**etl, "tables": tables})
     yield "analytics/sql/rebuild_metrics.sql", _rebuild()
     yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)
-    yield "detectors/features.sql", plan().features(f"{DATASET}.daily_entity_metrics")
-    yield "detectors/coverage.sql", plan().coverage(f"{DATASET}.daily_entity_metrics")
+    for name, sql in plan().sql(DATASET).items():
+        yield f"detectors/{'months' if name == 'months' else 'scan'}.sql", sql
     findings = f"{DATASET}.detector_findings"
     yield "detectors/replace_findings.sql", render("detectors/replace_findings.sql", table=findings, schema_version=1)
     yield "opportunities/outcomes.sql", outcomes_statement(DATASET)
