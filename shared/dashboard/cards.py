@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from shared.dashboard.evidence import parts
+
 SEVERITIES = ("critical", "high", "medium", "low")
 
 Values = dict[str, Any]
@@ -12,6 +14,7 @@ def card(opportunity_id: str, stored: Values) -> Values:
     """What a browser is told of an opportunity. Documents written by others may lack fields: they show as empty."""
     value = stored.get("estimated_value") or {}
     confidence = float(stored.get("confidence_score") or 0.0)
+    ranking, outcome = stored.get("ranking"), stored.get("outcome") or {}
     return {
         "id": opportunity_id,
         "title": stored.get("title") or stored.get("detector_id") or opportunity_id,
@@ -23,10 +26,15 @@ def card(opportunity_id: str, stored: Values) -> Values:
         "severity": stored.get("severity") or "low",
         "confidence": round(confidence, 3),
         "value": {name: value.get(name) for name in ("low", "mid", "high", "currency", "reason")},
-        "rank": round(float(value.get("mid") or 0.0) * confidence, 4),
+        "rank": round(ranking if isinstance(ranking, int | float) else float(value.get("mid") or 0.0) * confidence, 4),
+        "part_of": stored.get("part_of"),
+        "parts": [{"title": part.title, "entity_id": part.entity_id} for part in parts(stored.get("evidence") or {})],
         "recommendation": stored.get("recommendation") or "",
         "status": stored.get("status") or "new",
         "note": stored.get("note"),
+        "snoozed_until": stored.get("snoozed_until"),
+        "completed_at": _time(stored.get("completed_at")),
+        "verdict": outcome.get("verdict"),
         "detected_at": _time(stored.get("detected_at")),
         "updated_at": _time(stored.get("updated_at")),
         "decided_at": _time(stored.get("decided_at")),
@@ -35,7 +43,7 @@ def card(opportunity_id: str, stored: Values) -> Values:
 
 
 def ranked(cards: list[Values]) -> list[Values]:
-    """By value x confidence; where no value is claimed, by severity and confidence."""
+    """By `ranking` (value x confidence); where no value is claimed, by severity and confidence."""
     return sorted(cards, key=lambda one: (-one["rank"], _severity(one), -one["confidence"], one["id"]))
 
 

@@ -10,7 +10,18 @@ from datetime import date
 from typing import Any
 
 ISO_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-HIDDEN = ("windows", "numbers", "test", "value", "confidence", "severity", "thresholds", "rates", "measures")
+HIDDEN = (
+    "windows",
+    "numbers",
+    "test",
+    "value",
+    "confidence",
+    "severity",
+    "thresholds",
+    "rates",
+    "measures",
+    "children",
+)
 RULES = ("guard", "effect")
 WHOSE = {"": "This entity", "site_": "The whole site", "rest_": "The rest of the site"}
 
@@ -69,6 +80,18 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Another finding of the same cause, listed by the one that leads."""
+
+    detector_id: str
+    entity_type: str
+    entity_id: str
+    title: str
+    change: str
+    share: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """All of an opportunity's evidence; `rules` are expressions in the detector's own words."""
 
@@ -98,6 +121,23 @@ def read(evidence: Values) -> Reading:
             elif value not in ({}, []):
                 facts.append((words(name), figure(name, value)))
     return Reading(compared, tuple(tables), tuple(facts), _rules(evidence))
+
+
+def parts(evidence: Values) -> tuple[Part, ...]:
+    """The findings that the evidence's `children` lists."""
+    listed = evidence.get("children")
+    return tuple(
+        Part(
+            detector_id=str(child.get("detector_id") or ""),
+            entity_type=str(child.get("entity_type") or ""),
+            entity_id=str(child.get("entity_id") or ""),
+            title=str(child.get("title") or child.get("detector_id") or ""),
+            change=figure("change", child["change"]) if child.get("change") is not None else "",
+            share=figure("share", child["share"]) if child.get("share") is not None else "",
+        )
+        for child in (listed if isinstance(listed, list) else [])
+        if isinstance(child, dict)
+    )
 
 
 def windows(evidence: Values) -> tuple[Window, ...]:

@@ -1,13 +1,14 @@
 """The pages as HTML."""
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from shared.dashboard import evidence
+from shared.dashboard import evidence, outcome
 from shared.dashboard.cards import card
 from shared.dashboard.needs import Viewer
 from shared.errors import AppError
@@ -27,19 +28,25 @@ class Pages:
             loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
             lstrip_blocks=True,
         )  # fmt: skip
-        self._environment.filters.update(money=money, span=evidence.span, words=evidence.words, moment=moment, date=day)
+        self._environment.filters.update(
+            money=money, span=evidence.span, words=evidence.words, moment=moment, date=day, percent=percent
+        )
 
     def tenants(self, found: list[Values]) -> HTMLResponse:
         """An operator's choice of tenants."""
         tenants = sorted(({"name": "", **values} for values in found), key=lambda values: str(values["tenant_id"]))
         return self._render("tenants.html", tenants=tenants)
 
-    def opportunities(self, tenant: Tenant, who: Viewer) -> HTMLResponse:
+    def opportunities(self, tenant: Tenant, who: Viewer, hit_rates: list[Values]) -> HTMLResponse:
         """The list; its contents arrive as events."""
-        return self._render("list.html", tenant=tenant, who=who)
+        return self._render("list.html", tenant=tenant, who=who, hit_rates=hit_rates)
 
-    def opportunity(self, tenant: Tenant, who: Viewer, stored: Values) -> HTMLResponse:
-        """One opportunity."""
+    def opportunity(
+        self, tenant: Tenant, who: Viewer, stored: Values, lead: Values | None = None, parts: Sequence[Values] = ()
+    ) -> HTMLResponse:
+        """One opportunity. `lead`: the one it is part of; `parts`: the opportunities that are part of it."""
+        known = {(part.get("detector_id"), part.get("entity_type"), part.get("entity_id")): part for part in parts}
+        history = stored.get("history")
         value = {**dict.fromkeys(EstimatedValue.model_fields), **(stored.get("estimated_value") or {})}
         return self._render(
             "detail.html",
@@ -49,6 +56,16 @@ class Pages:
             stored={**dict.fromkeys(Opportunity.model_fields), **stored},
             value=value,
             reading=evidence.read(stored.get("evidence") or {}),
+            parts=[
+                (part, known.get((part.detector_id, part.entity_type, part.entity_id)))
+                for part in evidence.parts(stored.get("evidence") or {})
+            ],
+            lead=lead,
+            told=outcome.tell(stored),
+            history=[entry for entry in reversed(history) if isinstance(entry, dict)]
+            if isinstance(history, list)
+            else [],
+            tomorrow=(datetime.now(UTC).date() + timedelta(days=1)).isoformat(),
         )
 
     def refused(self, error: AppError) -> HTMLResponse:
@@ -70,6 +87,11 @@ def money(amount: float | None, currency: str | None) -> str:
     sign = "\u2212" if amount < 0 else ""
     symbol = SYMBOLS.get(currency or "")
     return f"{sign}{symbol}{text}" if symbol else f"{sign}{text} {currency or ''}".rstrip()
+
+
+def percent(share: float | None) -> str:
+    """`75 %`."""
+    return "\u2013" if share is None else f"{share * 100:.0f} %"
 
 
 def day(value: Any) -> str:

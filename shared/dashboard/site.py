@@ -80,12 +80,14 @@ class Site:
     async def opportunities(self, request: Request) -> Response:
         """The live list."""
         tenant, who = await self._tenant(request)
-        return self._pages.opportunities(tenant, who)
+        return self._pages.opportunities(tenant, who, await run_in_threadpool(self._hit_rates, tenant.tenant_id))
 
     async def opportunity(self, request: Request) -> Response:
         """One opportunity, with its evidence."""
         tenant, who = await self._tenant(request)
-        return self._pages.opportunity(tenant, who, await self._stored(request))
+        stored = await self._stored(request)
+        lead, parts = await run_in_threadpool(self._kin, stored)
+        return self._pages.opportunity(tenant, who, stored, lead, parts)
 
     async def series(self, request: Request) -> Response:
         """The metrics of one opportunity by day."""
@@ -132,6 +134,21 @@ class Site:
         if not TENANT.match(tenant_id):
             raise UnknownTenant("no such tenant", field="tenant_id", expected="a provisioned tenant")
         return await run_in_threadpool(self._needs.tenants.get, tenant_id), who
+
+    def _hit_rates(self, tenant_id: str) -> list[Values]:
+        """Those of detectors of which something was completed, the best first."""
+        found = [values for _, values in self._needs.documents.find(f"tenants/{tenant_id}/detector_hit_rates")]
+        return sorted(found, key=lambda one: (-(one.get("hit_rate") or 0), -one.get("completed", 0)))
+
+    def _kin(self, stored: Values) -> tuple[Values | None, list[Values]]:
+        """The opportunity that this one is part of, and those that are part of it."""
+        opportunities = f"tenants/{stored['tenant_id']}/opportunities"
+        lead_id = stored.get("part_of")
+        valid = isinstance(lead_id, str) and OPPORTUNITY.match(lead_id)
+        lead = self._needs.documents.get(f"{opportunities}/{lead_id}") if valid else None
+        mine = [("part_of", "==", stored["opportunity_id"])]
+        parts = [values for _, values in self._needs.documents.find(opportunities, where=mine)]
+        return lead, parts
 
     async def _stored(self, request: Request) -> Values:
         opportunity_id, tenant_id = _opportunity_id(request), request.path_params["tenant_id"]

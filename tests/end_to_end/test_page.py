@@ -1,6 +1,7 @@
 """The page in a real Chromium, on the local cloud: what people see, as it happens."""
 
 import re
+import time
 import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from infra.local.cloud import LocalCloud
 from shared.analytics.records import DailyEntityMetrics
+from shared.ops.progress import THROTTLE
 from shared.runtime.clients import Clients
 from shared.schema.bigquery import plain_table
 from shared.tenants.records import Tenant
@@ -136,6 +138,102 @@ def test_filters_narrow_the_list_and_stay_in_the_address(clients: Clients, tenan
     page.get_by_label("Search").fill("nothing like it")
     page.get_by_role("button", name="Clear filters").click()
     expect(titles(page)).to_have_count(2)
+
+
+def test_snooze_asks_for_its_day(clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10)
+    page = visit()
+    page.get_by_label("Status of Title a").select_option("snoozed")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Status of Title a")).to_have_value("new")
+    page.get_by_label("Status of Title a").select_option("snoozed")
+    page.get_by_role("button", name="In two weeks").click()
+    page.get_by_role("button", name="Snooze", exact=True).click()
+    expect(titles(page)).to_have_count(0)
+    page.get_by_role("button", name="Snoozed").click()
+    until = datetime.now(UTC).date() + timedelta(days=14)
+    expect(page.locator(".row .when")).to_have_text(f"until {until.day} {until:%b %Y}")
+    stored = clients.documents.get(f"tenants/{tenant}/opportunities/a")
+    assert stored is not None
+    assert (stored["status"], stored["snoozed_until"]) == ("snoozed", until.isoformat())
+    titles(page).click()
+    later = (until + timedelta(days=7)).isoformat()
+    page.get_by_label("Snoozed until").fill(later)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#decision-said")).to_have_text("Saved")
+    page.reload()
+    expect(page.locator(".history li").first).to_contain_text(f"by a person: until {later}")
+
+
+def test_part_of_another_is_shown_under_its_lead_until_it_leads_itself(clients: Clients, tenant: str, visit: Any):
+    child = {"detector_id": "page_cvr_drop", "entity_type": "page", "entity_id": "/child", "title": "Title child"}
+    put(clients, tenant, "lead", 100, evidence={"children": [{**child, "change": 12.0, "share": 0.25}]})
+    put(clients, tenant, "child", 500, entity_id="/child", part_of="lead")
+    page = visit()
+    expect(titles(page)).to_have_text(["Title lead"])
+    expect(page.locator(".row .parts")).to_have_text("Of the same cause: Title child (/child)")
+    expect(page.locator("#open-worth")).to_have_text("$80")
+    page.get_by_label("Search").fill("/child")
+    expect(titles(page)).to_have_text(["Title lead"])
+    titles(page).click()
+    expect(page.locator(".parts-panel")).to_contain_text("25.00 %")
+    page.locator(".parts-panel").get_by_role("link", name="Title child").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Title child")
+    expect(page.locator(".lead-link").get_by_role("link")).to_have_text("Title lead")
+    page.get_by_role("link", name="All opportunities").click()
+    put(clients, tenant, "child", 500, entity_id="/child", part_of=None)
+    expect(titles(page)).to_have_text(["Title child", "Title lead"])
+
+
+def test_list_is_ranked_by_the_ranking_that_is_stored(clients: Clients, tenant: str, visit: Any):
+    put(clients, tenant, "a", 10, ranking=900.0)
+    put(clients, tenant, "b", 500, ranking=20.0)
+    expect(titles(visit())).to_have_text(["Title a", "Title b"])
+
+
+def test_outcome_and_hit_rate_are_told(clients: Clients, tenant: str, visit: Any):
+    outcome = {
+        "verdict": "paid", "metric": "conversions / sessions", "before": 0.011, "after": 0.019, "peers": 12,
+        "compared_with": "peers", "peers_change": -0.04, "effect": 0.8, "effect_low": 0.31, "effect_high": 1.4,
+        "gained_value": 1234.0, "currency": "USD",
+    }  # fmt: skip
+    put(clients, tenant, "a", 10, status="completed", completed_at=NOW, outcome=outcome)
+    put(clients, tenant, "b", 5, status="completed", completed_at=NOW)
+    rate = {"detector_id": "page_cvr_drop", "completed": 2, "measured": 1, "paid": 1, "did_not_pay": 0, "unclear": 0}
+    more = {"hit_rate": 1.0, "gained_value": 1234.0, "currency": "USD"}
+    clients.documents.put(f"tenants/{tenant}/detector_hit_rates/page_cvr_drop", {**rate, **more})
+    page = visit()
+    expect(page.locator(".rates-panel tbody")).to_contain_text("100 %")
+    expect(page.locator(".rates-panel tbody")).to_contain_text("$1,234")
+    page.get_by_role("button", name="Completed").click()
+    expect(page.locator(".row .when")).to_have_text(["It paid", "on 16 Mar 2026"])
+    titles(page).first.click()
+    panel = page.locator(".outcome-panel")
+    for said in (
+        "It paid",
+        "Conversion rate: +80 % beyond what 12 peers did",
+        "1.10 %",
+        "1.90 %",
+        "−4.0 %",
+        "+31 % to +140 %",
+        "$1,234",
+    ):
+        expect(panel).to_contain_text(said)
+    visit("opportunities/b")
+
+
+def test_progress_of_a_run_is_shown_while_it_runs(clients: Clients, tenant: str, visit: Any):
+    page = visit()
+    with clients.progress.track(f"{tenant}-run", "detectors", tenant) as run:
+        run.step("judging", done=3, total=12, counts={"findings": 5})
+        time.sleep(THROTTLE.total_seconds())
+        run.step("judging")
+        cell = page.locator("#strip li", has_text="Detectors")
+        expect(cell).to_contain_text("3 of 12")
+        expect(cell).to_contain_text("5 findings so far")
+        run.finish({"findings": 7})
+    expect(cell).to_contain_text("7 findings")
+    expect(cell).to_have_attribute("data-state", "done")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,25 +11,35 @@
   const form = at("decision");
   const status = at("decision-status");
   const note = at("decision-note");
+  const until = at("decision-until");
   const save = form.querySelector("button");
-  let held = { status: status.dataset.status, note: note.value };
+  let held = { status: status.dataset.status, note: note.value, until: until.value };
 
-  const edited = () => status.value !== held.status || note.value !== held.note;
+  const snoozes = () => status.value === "snoozed" && (status.value !== held.status || until.value !== held.until);
+  const edited = () => status.value !== held.status || note.value !== held.note || snoozes();
+  const look = () => {
+    const snoozed = status.value === "snoozed";
+    at("decision-snooze").hidden = !snoozed;
+    until.required = snoozes();
+    save.disabled = !edited() || (snoozes() && !until.value);
+  };
   const show = () => {
     fillStatuses(status, held.status);
     note.value = held.note;
-    save.disabled = true;
+    until.value = held.until;
+    look();
   };
-  for (const field of [status, note]) field.addEventListener("input", () => (save.disabled = !edited()));
+  for (const field of [status, note, until]) field.addEventListener("input", look);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const decision = {};
-    if (status.value !== held.status) decision.status = status.value;
+    if (status.value !== held.status || snoozes()) decision.status = status.value;
+    if (snoozes()) decision.snoozed_until = until.value;
     if (note.value !== held.note) decision.note = note.value || null;
     save.disabled = true;
     try {
       const card = await decide(tenant, opportunity, decision);
-      held = { status: card.status, note: card.note || "" };
+      held = said(card);
       at("decision-said").textContent = "Saved";
       show();
     } catch (error) {
@@ -38,15 +48,17 @@
     }
   });
 
+  const said = (card) => ({ status: card.status, note: card.note || "", until: card.snoozed_until || "" });
+
   function heard(card) {
     if (card.id !== opportunity) return;
     at("newer").hidden = !(card.as_of && asOf && card.as_of > asOf);
-    const now = { status: card.status, note: card.note || "" };
-    if (now.status === held.status && now.note === held.note) return;
+    const now = said(card);
+    if (now.status === held.status && now.note === held.note && now.until === held.until) return;
     // What somebody is typing here is not taken away by what somebody else saved meanwhile.
     const typing = edited();
     held = now;
-    if (typing) save.disabled = false;
+    if (typing) look();
     else show();
     at("decision-said").textContent = typing ? "Somebody else has just changed this" : "Changed just now";
   }

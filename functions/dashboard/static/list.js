@@ -41,11 +41,18 @@
     newest: (a, b) => (b.detected_at || "").localeCompare(a.detected_at || "") || b.rank - a.rank,
   };
 
+  // An open finding that follows from another's cause is shown under that one.
+  const isOpen = (card) => card.status === "new" || card.status === "in_progress";
+  const leads = (card) => {
+    const lead = card.part_of && isOpen(card) ? cards.get(card.part_of) : null;
+    return !lead || lead.status === "closed";
+  };
+
   const passes = (card) => {
     const text = view.search.trim().toLowerCase();
     return (
       PICKS.every((name) => name === "sort" || !view[name] || card[name] === view[name]) &&
-      (!text || `${card.title} ${card.entity_id} ${card.recommendation} ${card.note || ""}`.toLowerCase().includes(text))
+      (!text || `${card.title} ${card.entity_id} ${card.recommendation} ${card.note || ""} ${card.parts.map((part) => part.entity_id).join(" ")}`.toLowerCase().includes(text))
     );
   };
 
@@ -112,6 +119,10 @@
     put(".kind", words(card.entity_type));
     put(".entity .id", card.entity_id);
     put(".advice", card.recommendation);
+    const more = row.querySelector(".parts");
+    more.hidden = !card.parts.length;
+    const named = card.parts.slice(0, 2).map((part) => `${part.title} (${part.entity_id})`).join(", ");
+    more.textContent = card.parts.length ? `Of the same cause: ${named}${card.parts.length > 2 ? ` and ${count(card.parts.length - 2)} more` : ""}` : "";
     const { low, mid, high, reason } = card.value;
     const own = card.value.currency || currency;
     const middle = row.querySelector(".mid");
@@ -129,15 +140,46 @@
     const select = row.querySelector("select");
     fillStatuses(select, card.status);
     select.setAttribute("aria-label", `Status of ${card.title}, ${card.entity_id}`);
-    put(".when", card.detected_at ? `since ${Scout.day(card.detected_at)}` : "");
+    put(".when", when(card));
     return row;
+  }
+
+  const VERDICTS = { paid: "It paid", did_not_pay: "It did not pay", unclear: "Unclear whether it paid" };
+  function when(card) {
+    if (card.status === "snoozed" && card.snoozed_until) return `until ${Scout.day(card.snoozed_until)}`;
+    if (card.status === "completed" && card.verdict) return VERDICTS[card.verdict];
+    if (card.status === "completed" && card.completed_at) return `on ${Scout.day(card.completed_at)}`;
+    return card.detected_at ? `since ${Scout.day(card.detected_at)}` : "";
+  }
+
+  const ahead = (days) => new Date(Date.now() + days * 86400000).toISOString().slice(0, 10);
+
+  function askUntil() {
+    const dialog = at("snooze");
+    const until = at("snooze-until");
+    until.min = ahead(1);
+    until.value = "";
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "snooze" ? until.value : ""), { once: true }));
+  }
+  for (const button of document.querySelectorAll("#snooze [data-days]")) {
+    button.addEventListener("click", () => (at("snooze-until").value = ahead(Number(button.dataset.days))));
   }
 
   async function change(id, select) {
     const before = cards.get(id);
+    const decision = { status: select.value };
+    if (decision.status === "snoozed") {
+      decision.snoozed_until = await askUntil();
+      if (!decision.snoozed_until) {
+        select.value = before.status;
+        return;
+      }
+    }
     select.disabled = true;
     try {
-      const after = await decide(tenant, id, { status: select.value });
+      const after = await decide(tenant, id, decision);
       cards.set(id, after);
       say(`${after.title}: ${STATUSES[after.status]}`);
     } catch (error) {
@@ -162,7 +204,9 @@
       const label = KINDS[run.kind] || words(run.kind);
       const part = run.total ? `${count(run.done)} of ${count(run.total)}` : run.done ? count(run.done) : "";
       const said = { requested: "Waiting", failed: `Failed${run.error ? `: ${run.error}` : ""}`, running: part || run.step || "Running", done: outcome(run) }[run.status];
-      cells.push([label, said, ago(run.finished_at || run.started_at), run.status === "requested" ? "" : run.status]);
+      const found = run.status === "running" ? run.counts.findings : undefined;
+      const since = found === undefined ? ago(run.finished_at || run.started_at) : `${count(found)} findings so far`;
+      cells.push([label, said, since, run.status === "requested" ? "" : run.status, run.status === "running" && run.total ? run.done / run.total : null]);
     }
     if (strip.arrivals) {
       const { documents, last_day } = strip.arrivals;
@@ -171,13 +215,14 @@
     const aside = strip.dead_letters;
     cells.push(["Set aside", aside ? `${aside >= 100 ? "99+" : count(aside)} events` : "None", aside ? "waiting to be replayed" : "nothing was refused", aside ? "failed" : "done"]);
     at("strip").replaceChildren(
-      ...cells.map(([name, said, when, state]) => {
+      ...cells.map(([name, said, when, state, share]) => {
         const cell = document.createElement("li");
         cell.dataset.state = state;
         cell.title = said;
         for (const [className, text] of [["name", name], ["said", said], ["when", when]]) {
           cell.append(Object.assign(document.createElement("p"), { className, textContent: text }));
         }
+        if (typeof share === "number") cell.append(Object.assign(document.createElement("progress"), { max: 1, value: share, ariaLabel: `${name}: ${said}` }));
         return cell;
       }),
     );
@@ -193,10 +238,10 @@
   function draw() {
     due = false;
     const all = [...cards.values()];
-    const open = all.filter((card) => card.status === "new" || card.status === "in_progress");
+    const open = all.filter((card) => isOpen(card) && leads(card));
     at("open-count").textContent = started ? count(open.length) : "–";
     at("open-worth").textContent = started ? money(Math.round(open.reduce((sum, card) => sum + card.rank, 0)), currency) : "–";
-    const passing = all.filter(passes);
+    const passing = all.filter((card) => leads(card) && passes(card));
     drawSegments(passing);
     drawPicks();
     const statuses = (SEGMENTS.find(([key]) => key === view.status) || SEGMENTS[0])[2];
@@ -292,7 +337,7 @@
       cards.set(card.id, card);
       plan();
       freshen(card.id);
-      if (!known) say(`New opportunity: ${card.title}, ${card.entity_id}`);
+      if (!known && leads(card)) say(`New opportunity: ${card.title}, ${card.entity_id}`);
     },
     removed({ id }) {
       cards.delete(id);

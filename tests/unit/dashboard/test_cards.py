@@ -20,3 +20,15 @@ def test_order_is_value_times_confidence_then_severity():
 def test_document_that_lacks_everything_is_still_a_card():
     bare = card("x", {})
     assert (bare["title"], bare["status"], bare["rank"], bare["value"]["mid"]) == ("x", "new", 0.0, None)
+
+
+def test_stored_ranking_is_the_rank():
+    assert card("a", opportunity(ranking=7.5))["rank"] == 7.5
+    assert card("a", opportunity(ranking="?"))["rank"] == 80.0
+
+
+def test_parts_are_those_that_can_be_read():
+    children = [{"title": "Sessions fell", "entity_id": "/a"}, "?", {"detector_id": "page_cvr_drop"}, {}]
+    found = card("a", opportunity(evidence={"children": children}))["parts"]
+    assert [part["title"] for part in found] == ["Sessions fell", "page_cvr_drop", ""]
+    assert card("a", opportunity(evidence={"children": {"a": 1}}))["parts"] == []

@@ -135,9 +135,47 @@ async def test_decision_is_stored_beside_everything_else(browser, clients: Clien
     assert stored["evidence"] == opportunity()["evidence"]
 
 
+async def test_snooze_names_its_day(browser, clients: Clients):
+    async with browser("demo") as client:
+        response = await client.post(HERE, json={"status": "snoozed"})
+        assert (response.status_code, response.json()["field"]) == (422, "snoozed_until")
+        response = await client.post(HERE, json={"status": "snoozed", "snoozed_until": "2999-01-01"})
+        assert (response.status_code, response.json()["snoozed_until"]) == (200, "2999-01-01")
+        page = (await client.get(HERE)).text
+        assert 'value="2999-01-01"' in page
+        assert "by a person: until 2999-01-01" in page
+
+
+async def test_part_links_to_its_lead_and_the_lead_to_its_parts(browser, clients: Clients):
+    held: Any = clients.documents
+    child = {"detector_id": "page_cvr_drop", "entity_type": "page", "entity_id": "/b", "title": "Part"}
+    lead = opportunity(title="Lead", evidence={"children": [{**child, "change": 3, "share": 0.4}, {"title": "Gone"}]})
+    held.documents["tenants/demo/opportunities/a1"] = lead
+    held.documents["tenants/demo/opportunities/b1"] = opportunity(**child, opportunity_id="b1", part_of="a1")
+    held.documents["tenants/demo/opportunities/c1"] = opportunity(opportunity_id="c1", part_of="x/y")
+    async with browser("demo") as client:
+        page = (await client.get(HERE)).text
+        assert '<a href="/t/demo/opportunities/b1">Part</a>' in page
+        assert "40.00 %" in page
+        assert '<a href="/t/demo/opportunities/a1">Lead</a>' in (await client.get("/t/demo/opportunities/b1")).text
+        assert (await client.get("/t/demo/opportunities/c1")).status_code == 200
+
+
+async def test_hit_rates_are_on_the_list(browser, clients: Clients):
+    async with browser("demo") as client:
+        assert "Did it pay?" not in (await client.get("/t/demo/")).text
+        held: Any = clients.documents
+        counts = {"completed": 4, "measured": 3, "paid": 2, "did_not_pay": 1, "unclear": 0}
+        rate = {"detector_id": "page_cvr_drop", **counts, "hit_rate": 0.6667, "gained_value": 90.0, "currency": "EUR"}
+        held.documents["tenants/demo/detector_hit_rates/page_cvr_drop"] = rate
+        page = (await client.get("/t/demo/")).text
+        assert "67 %" in page
+        assert "€90" in page
+
+
 async def test_operator_may_decide_for_any_tenant(browser):
     async with browser("operator") as client:
-        assert (await client.post(HERE, json={"status": "snoozed"})).status_code == 200
+        assert (await client.post(HERE, json={"status": "in_progress"})).status_code == 200
 
 
 @pytest.mark.parametrize(
