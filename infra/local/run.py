@@ -202,7 +202,9 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
 
 
 def _compare_incidents(summary: Summary, incidents: list[Incident], opportunities: list[dict[str, Any]]) -> None:
-    found = {(each["detector_id"], each["entity_id"]) for each in opportunities}
+    # What follows from another finding's cause has no opportunity of its own: the one that leads lists it.
+    parts = [part for each in opportunities for part in each["evidence"].get("children") or []]
+    found = {(each["detector_id"], each["entity_id"]) for each in (*opportunities, *parts)}
     summary.incidents_disclosed = len(incidents)
     summary.incidents_found = sum(1 for each in incidents if (each.detector, each.entity) in found)
     for each in opportunities:

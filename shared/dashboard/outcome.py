@@ -66,7 +66,7 @@ def _told(outcome: Values) -> Told:
     rows = (
         ("28 days before", figure(unit, outcome.get("before"))),
         ("28 days after", figure(unit, outcome.get("after"))),
-        (others.capitalize(), percent(float(outcome.get("peers_change") or 0.0))),
+        (f"{others.capitalize()} meanwhile", percent(float(outcome.get("peers_change") or 0.0))),
         ("90 % interval", f"{percent(low)} to {percent(high)}"),
     )
     gained = outcome.get("gained_value")

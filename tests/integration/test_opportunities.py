@@ -103,19 +103,26 @@ def test_findings_in_bigquery_become_documents(cloud: LocalCloud, clients: Clien
     assert {path: values["updated_at"] for path, values in stored(clients, tenant).items()} == before
 
 
-def test_a_persons_decision_and_a_run_at_once_both_stay(cloud: LocalCloud, clients: Clients, tenant: str):
-    write(cloud, finish(clients, tenant, 0, *(finding(entity_id=f"/{number}") for number in range(12))))
-    message = finish(clients, tenant, 1, *(finding(1, entity_id=f"/{number}") for number in range(12)))
+@pytest.mark.parametrize(
+    "decision",
+    [{"status": "dismissed"}, {"status": "snoozed", "snoozed_until": "2999-01-01"}, {"status": "completed"}],
+    ids=lambda decision: decision["status"],
+)
+def test_a_persons_decision_and_a_run_at_once_both_stay(
+    cloud: LocalCloud, clients: Clients, tenant: str, decision: dict[str, str]
+):
+    write(cloud, finish(clients, tenant, 0, *(finding(entity_id=f"/{number}", change=40.0) for number in range(12))))
+    message = finish(clients, tenant, 1, *(finding(1, entity_id=f"/{number}", change=50.0) for number in range(12)))
     ids = [values["opportunity_id"] for values in stored(clients, tenant).values()]
 
-    def dismiss() -> None:
+    def decide() -> None:
         with httpx.Client(headers=cloud.auth("ann@demo.test", tenant), timeout=WAIT_SECONDS) as person:
             for opportunity_id in ids:
                 url = f"{cloud.url('dashboard').rstrip('/')}/t/{tenant}/opportunities/{opportunity_id}"
-                while person.post(url, json={"status": "dismissed"}).status_code == 503:
+                while person.post(url, json=decision).status_code == 503:
                     pass
 
-    person = threading.Thread(target=dismiss)
+    person = threading.Thread(target=decide)
     person.start()
     while True:
         response = httpx.post(
@@ -125,8 +132,47 @@ def test_a_persons_decision_and_a_run_at_once_both_stay(cloud: LocalCloud, clien
             break
     person.join(60)
     assert response.status_code == 200
-    after = stored(clients, tenant).values()
-    assert {(values["status"], values["as_of"]) for values in after} == {("dismissed", "2026-03-03")}
+    after = list(stored(clients, tenant).values())
+    assert len(after) == 12
+    for values in after:
+        assert decision.items() <= values.items()
+        assert (values["as_of"], values["change"]) == ("2026-03-03", 50.0)
+        assert [(entry["changed_by"], entry["to_status"]) for entry in values["history"]] == [
+            ("person", decision["status"])
+        ]
+        assert values["decided_change"] in ({40.0, 50.0} if decision["status"] == "dismissed" else {None})
+        assert (values["completed_at"] is not None) == (decision["status"] == "completed")
+
+
+def test_a_decision_that_a_browser_writes_by_itself_during_a_run_stays(
+    cloud: LocalCloud, clients: Clients, tenant: str
+):
+    numbers = range(12)
+    write(cloud, finish(clients, tenant, 0, *(finding(entity_id=f"/{number}", change=40.0) for number in numbers)))
+    message = finish(clients, tenant, 1, *(finding(1, entity_id=f"/{number}", change=59.0) for number in numbers))
+    ids = [values["opportunity_id"] for values in stored(clients, tenant).values()]
+
+    def dismiss() -> None:
+        for opportunity_id in ids:
+            path = f"tenants/{tenant}/opportunities/{opportunity_id}"
+            clients.documents.client.document(path).update({"status": "dismissed", "note": "ours"})
+
+    person = threading.Thread(target=dismiss)
+    person.start()
+    while (
+        httpx.post(
+            cloud.url("write_opportunities"), json=message.model_dump(), headers=cloud.auth(), timeout=60
+        ).status_code
+        == 503
+    ):
+        pass
+    person.join(60)
+    write(cloud, finish(clients, tenant, 2, *(finding(2, entity_id=f"/{number}", change=59.0) for number in numbers)))
+    for values in stored(clients, tenant).values():
+        assert (values["status"], values["note"], values["as_of"]) == ("dismissed", "ours", "2026-03-04")
+        # As it was when the status was written: before the run, or by it.
+        assert values["decided_change"] in (40.0, 59.0)
+        assert [entry["to_status"] for entry in values["history"]] == ["dismissed"]
 
 
 def test_message_on_the_topic_is_enough(cloud: LocalCloud, clients: Clients, tenant: str):

@@ -144,7 +144,7 @@
     return row;
   }
 
-  const VERDICTS = { paid: "It paid", did_not_pay: "It did not pay", unclear: "Unclear whether it paid" };
+  const VERDICTS = { paid: "It paid", did_not_pay: "It did not pay", unclear: "Unclear if it paid" };
   function when(card) {
     if (card.status === "snoozed" && card.snoozed_until) return `until ${Scout.day(card.snoozed_until)}`;
     if (card.status === "completed" && card.verdict) return VERDICTS[card.verdict];

@@ -27,7 +27,7 @@ def test_verdict_is_told_with_its_figures():
     assert told.rows == (
         ("28 days before", "2.00 %"),
         ("28 days after", "3.00 %"),
-        ("9 peers", "+10 %"),
+        ("9 peers meanwhile", "+10 %"),
         ("90 % interval", "+20 % to +55 %"),
     )
 
