@@ -392,7 +392,7 @@ def _foldable(scan: str, detectors: Iterable[Detector], asked: Mapping[str, _Ask
     for detector in detectors:
         if scan != detector.scanned_by:
             continue
-        kept.update(part.entity_type for part in detector.parts.values())
+        kept.update(detector.needed_parts)
         alternatives = [
             _bounds(detector, detector.guard),
             *(_bounds(detector, p.among) for p in detector.peers.values()),

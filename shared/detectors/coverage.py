@@ -57,7 +57,7 @@ class Coverage:
 
     def lacking(self, detector: Detector) -> str | None:
         """Why the detector cannot judge for want of data; None where it can."""
-        for entity_type in sorted({detector.rows_of, *(part.entity_type for part in detector.parts.values())}):
+        for entity_type in sorted({detector.rows_of, *detector.needed_parts}):
             for name, window in detector.windows.items():
                 span = self.resolved(detector.span(name))
                 if window.optional or (entity_type != detector.rows_of and span.unit == "month"):

@@ -146,7 +146,9 @@ class Part(_Declared):
 
     Without a relation: the sum over all that satisfy `where`, the same for everybody. within: over those that share
     this label's value with the entity. id: the one whose id the entity's label holds (with `id: entity_id`: the one of
-    the same id). whose: those whose label holds the entity's id.
+    the same id), or that a peer names (argmax, argmin). whose: those whose label holds the entity's id.
+    optional: where nobody measures them, or they are too small to be kept by themselves, their features are NULL, and
+    nothing is muted.
     """
 
     entity_type: str
@@ -154,6 +156,7 @@ class Part(_Declared):
     within: Name | None = None
     id: Name | None = None
     whose: Name | None = None
+    optional: bool = False
 
     @model_validator(mode="after")
     def _one_relation(self) -> Self:
@@ -279,6 +282,11 @@ class Detector(_Declared):
     def scanned_by(self) -> str:
         """The scan whose statement reads its rows."""
         return self.scan or next(name for name, domains in SCANS.items() if self.domain in domains)
+
+    @property
+    def needed_parts(self) -> list[str]:
+        """The entity types of the parts that it cannot do without."""
+        return [part.entity_type for part in self.parts.values() if not part.optional]
 
     def span(self, window: str) -> Span:
         """A window in days (months, rows) before `as_of`."""

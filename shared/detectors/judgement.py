@@ -146,7 +146,7 @@ def _numbers(names: Names, index: int, facts: _Facts) -> Numbers:
     formulas |= {field: text for field, text in optional.items() if text is not None}
     values = {field: _of(names.of(text), index) for field, text in formulas.items()}
     values["same_side"] = facts.same_side
-    values["value_source"] = names.table.money(detector.rows_of)[1][index]
+    values["value_source"] = names.table.money(detector.rows_of, bool(detector.reads))[1][index]
     for name in ("site_monthly_revenue", *detector.rates, *detector.measures, *detector.peers, *detector.labels):
         names.name(name)
     unshown = {*detector.thresholds, "ctr_curve", "tenant_own_domains", "tenant_brand_terms", "entity_id"}

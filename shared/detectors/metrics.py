@@ -7,7 +7,7 @@ from shared.schema.bigquery import columns
 DERIVED: dict[str, str] = {
     "value_revenue": "IF(metrics.conversions IS NULL, NULL, metrics.revenue)",
     "value_conversions": "IF(metrics.revenue IS NULL, NULL, metrics.conversions)",
-    "position_impressions": "metrics.position * metrics.impressions",
+    "position_impressions": "IF(metrics.impressions = 0, 0, metrics.position * metrics.impressions)",
 }
 """Metrics that are worked out of columns: what conversions earned on days that measure both; weights of positions."""
 

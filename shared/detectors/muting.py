@@ -93,8 +93,8 @@ class Mutes:
 
 
 def sources_of(detector: Detector) -> list[str]:
-    """The source tables that a detector stands on: its own entities' and its parts'."""
-    types = [detector.rows_of, *(part.entity_type for part in detector.parts.values())]
+    """The source tables that a detector stands on: its own entities' and its needed parts'."""
+    types = [detector.rows_of, *detector.needed_parts]
     return sorted({source for entity_type in types for source in SOURCES.get(entity_type, ())})
 
 

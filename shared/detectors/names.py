@@ -1,5 +1,6 @@
 """The names of declarations, resolved over what the statements yield: one value an entity, NULL is NaN."""
 
+import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,8 +44,11 @@ class Table:
         ids = self.entities("property").ids
         return str(ids[0]) if len(ids) else "site"
 
-    def money(self, entity_type: str) -> tuple[Floats, NDArray[np.object_]]:
-        """Value per conversion of each entity, and whose it is: tenant, entity, channel, site or None."""
+    def money(self, entity_type: str, of_site: bool = False) -> tuple[Floats, NDArray[np.object_]]:
+        """Value per conversion of each entity, and whose it is: tenant, entity, channel, site or None.
+
+        of_site: the site's for each of them, as a verdict on the whole needs it.
+        """
         entities = self.entities(entity_type)
         value, source = np.full(len(entities.ids), np.nan), np.full(len(entities.ids), None, dtype=object)
         if self.tenant.value_per_conversion is not None:
@@ -53,6 +57,8 @@ class Table:
         site_revenue, site_conversions = (self.earned(entity_type, name) for name in ("revenue", "conversions"))
         if site_revenue > 0 and site_conversions > 0:
             value[:], source[:] = site_revenue / site_conversions, "site"
+        if of_site:
+            return value, source
         if entity_type == "source_medium":
             of_channel = self._own_values("channel")
             for index, channel in enumerate(entities.label("channel")):
@@ -80,11 +86,15 @@ class Table:
     def click_curve(self) -> Curve:
         """Positions, and the share of impressions that are clicked there: the site's own, else the usual one.
 
-        A worse position never has more clicks: single positions are noisy.
+        A worse position never has more clicks: single positions are noisy. Searches for the brand are left out: they
+        are clicked whatever stands beside.
         """
         keywords = self.entities("keyword")
+        brand = expression.any_of(self.tenant.brand_terms)
+        branded = [bool(brand and re.search(brand, str(one).lower())) for one in keywords.ids]
+        counts = ~(keywords.is_rest | np.array(branded, dtype=bool))
         impressions, clicks, weighted = (
-            np.nan_to_num(keywords.value(CLICK_CURVE, "sum", name))
+            np.nan_to_num(keywords.value(CLICK_CURVE, "sum", name)) * counts
             for name in ("impressions", "clicks", "position_impressions")
         )
         position = np.rint(np.divide(weighted, impressions, out=np.zeros_like(weighted), where=impressions > 0))
@@ -225,7 +235,7 @@ class Names:
         built_in: dict[str, Callable[[], Any]] = {
             "age_days": lambda: self.entities.oldest + 1,
             "history_days": lambda: float(self.table.coverage.count(detector.rows_of, history(detector))),
-            "value_per_conversion": lambda: self.table.money(detector.rows_of)[0],
+            "value_per_conversion": lambda: self.table.money(detector.rows_of, bool(detector.reads))[0],
             "site_monthly_revenue": self._monthly_revenue,
             "month_elapsed": self._month_elapsed,
             "ctr_curve": self.table.click_curve,
