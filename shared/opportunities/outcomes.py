@@ -11,6 +11,7 @@ logarithms of entity / sum. What it cannot carry away: an entity that was found 
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -70,6 +71,8 @@ METRICS = {
     "clicks": Metric("clicks", "clicks"),
 }
 """Cause of a finding -> what tells whether acting on it paid."""
+RATE = re.compile(r"(?:[a-z]+_)?(?:(engaged_sessions)|conversions) / (?:[a-z]+_)?sessions")
+"""A rate in a detector's evidence, `cur_conversions / cur_sessions`."""
 
 
 class Due(BaseModel):
@@ -95,8 +98,15 @@ class Due(BaseModel):
 
     @property
     def metric(self) -> Metric | None:
-        """What it is measured by."""
-        return METRICS.get(self.cause or "")
+        """What it is measured by: its cause, or where nothing moved the rate that its detector judges."""
+        if self.cause is not None:
+            return METRICS.get(self.cause)
+        rates = self.evidence.get("rates")
+        for rule in rates.values() if isinstance(rates, dict) else ():
+            judged = RATE.fullmatch(str(rule))
+            if judged is not None:
+                return METRICS["engagement" if judged[1] else "conversions"]
+        return METRICS["clicks"] if self.entity_type == "keyword" else None
 
 
 def due(stored: Mapping[str, Values], as_of: date) -> list[Due]:

@@ -157,6 +157,22 @@ def test_cause_that_no_metric_tells_of_is_said(cause: str | None, said: str):
     assert said in found.reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "metric"),
+    [
+        ({"evidence": {"rates": {"cur_cvr": "cur_conversions / cur_sessions"}}}, "conversions / sessions"),
+        ({"evidence": {"rates": {"er": "engaged_sessions / sessions"}}}, "engaged_sessions / sessions"),
+        ({"evidence": {"rates": {"x": "cur_opens / cur_sends"}}}, None),
+        ({"evidence": {"rates": ["?"]}}, None),
+        ({"entity_type": "keyword"}, "clicks"),
+        ({"cause": "email", "entity_type": "keyword"}, None),
+    ],
+)
+def test_finding_without_a_cause_is_measured_by_the_rate_that_was_judged(changes: dict[str, Any], metric: str | None):
+    found = one(**{"cause": None, **changes}).metric
+    assert (found.words if found else None) == metric
+
+
 # --- the gain --------------------------------------------------------------------------------------------------------
 
 
