@@ -199,10 +199,23 @@ def test_completion_is_measured_once_it_is_due_and_told_to_everybody(cloud: Loca
     versions = clients.warehouse.query(changes.replace("the opportunity", one["opportunity_id"]))
     assert [version["status"] for version in versions][-1] == "completed"
     assert len(versions) >= 2
-    view = f"SELECT history, outcome.verdict AS verdict FROM `aso_tenant_{tenant}.opportunities`"
-    [streamed] = clients.warehouse.query(view)
-    assert streamed["verdict"] == "paid"
-    assert [entry["to_status"] for entry in streamed["history"]] == ["completed"]
+    # Nested values as they are in the document, from the log's tail and once they are merged.
+    view = f"SELECT opportunity_id, history, outcome, snoozed_until FROM `aso_tenant_{tenant}.opportunities`"
+    other = {**completed(tenant, "/other", "revenue"), "opportunity_id": "other"}
+    clients.documents.put(
+        f"tenants/{tenant}/opportunities/other", {**other, "history": [], "snoozed_until": "2026-07-01"}
+    )
+    cloud.drain()
+    for _ in range(2):
+        rows = {row["opportunity_id"]: row for row in clients.warehouse.query(view)}
+        mine = rows[one["opportunity_id"]]
+        assert mine["history"] == stored["history"]
+        assert {name: str(value) for name, value in mine["outcome"].items()} == {
+            name: str(value) for name, value in stored["outcome"].items()
+        }
+        assert (rows["other"]["history"], rows["other"]["outcome"]) == ([], None)
+        assert rows["other"]["snoozed_until"] == date(2026, 7, 1)
+        assert clients.merger.merge(Opportunity, {"tenant_id": tenant}, force=True).status in ("merged", "empty")
 
 
 def test_what_is_read_of_a_completed_opportunity_is_what_is_stored(tenant: str):
