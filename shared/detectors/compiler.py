@@ -356,7 +356,8 @@ class _Needs:
             if found is not None and found.scope == "own" and found.kind in ("sum", "expected"):
                 asked = self.scans[detector.scanned_by][detector.rows_of]
                 window = detector.span("base" if found.kind == "expected" else found.window)
-                _list(asked, found.metric, window.last)
+                if window.in_days:
+                    _list(asked, found.metric, window.last)
 
     def _sums(
         self, detector: Detector, entity_type: str, span: Span, metrics: Iterable[str], scan: str | None = None

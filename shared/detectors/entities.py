@@ -74,6 +74,11 @@ class Entities:
                 found[entity, span.last - places[entity, ago]] = values[entity, ago]
         return found
 
+    def newest_count(self, span: Span) -> NDArray[np.int64]:
+        """How many rows of a window of rows the entity has."""
+        found: NDArray[np.int64] = np.clip(self.rows.sum(axis=1) - span.first + 1, 0, span.days)
+        return found
+
     def monthly(self, span: Span, metric: str) -> Floats:
         """Single months of a window, oldest first."""
         return self._cut(self.months.get(metric), span)[:, ::-1]

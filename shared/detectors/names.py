@@ -130,6 +130,9 @@ def statistic(
         series = entities.monthly(span, metric)
     elif span.unit == "row":
         series = entities.newest(span, metric)
+        if kind == "sum":
+            measured = (~np.isnan(series)).sum(axis=1) == entities.newest_count(span)
+            return np.where(measured, _of_series(kind, series, metric), np.nan)
     else:
         series = entities.daily(coverage, span, metric)
     return _of_series(kind, series, metric)
@@ -408,6 +411,9 @@ class Names:
             value = self.name(name)
             return value if np.ndim(value) == 0 else np.asarray(value)[indexes]
         cur = self.detector.span(found.window)
+        if not cur.in_days:
+            # Rows and months know no weekdays: each of the current ones is asked, of other windows their sum.
+            return self._single(cur, found.metric)[indexes] if found.window == "cur" else self.name(name)[indexes]
         span = self.detector.span("base") if found.kind == "expected" else cur
         there, weekday = coverage.covered(entity_type, span), coverage.weekdays(span)
         days = self.entities.daily(coverage, span, found.metric)[indexes][:, ::-1]
@@ -417,6 +423,10 @@ class Names:
         unknown = np.bincount(weekday[there], minlength=7) == 0
         measured = ~np.isnan(self.entities.value(span, "sum", found.metric))[indexes]
         return np.where(unknown | ~measured[:, None], np.nan, sums)
+
+    def _single(self, span: Span, metric: str) -> Floats:
+        """The single rows or months of a window."""
+        return self.entities.newest(span, metric) if span.unit == "row" else self.entities.monthly(span, metric)
 
 
 def _related_sum(values: Floats, group: NDArray[np.int64], groups: int) -> Floats:
