@@ -85,7 +85,6 @@ class Family:
             {
                 "key": span.key,
                 "holds": _holds(span),
-                "counted": sorted(set().union(*kinds.values())),
                 **{kind: sorted(kinds[kind]) for kind in SUMMED if kind != "days"},
             }
             for span, kinds in sorted(by_span.items(), key=lambda one: (one[0].unit, one[0].first, one[0].last))
@@ -96,7 +95,7 @@ class Family:
         """What its numbers are, in order; the first is none."""
         found = [""]
         for span in self.spans:
-            found += [f"seen_{span['key']}", *(f"days_{span['key']}_{name}" for name in span["counted"])]
+            found += [f"seen_{span['key']}"]
             for kind in ("sum", "mean", "max", "min", "last"):
                 found += [f"{kind}_{span['key']}_{name}" for name in span[kind]]
         return found
@@ -121,8 +120,8 @@ class Family:
         for name, asked in sorted(self.asked.items()):
             if asked.listed:
                 depths[max(asked.listed.values())].append(name)
-        cases = (f"WHEN entity_type IN ({_quoted(types)}) THEN {depth}" for depth, types in sorted(depths.items()))
-        return f"ago <= CASE {' '.join(cases)} ELSE -1 END"
+        cases = (f"WHEN days.entity_type IN ({_quoted(types)}) THEN {depth}" for depth, types in sorted(depths.items()))
+        return f"days.ago <= CASE {' '.join(cases)} ELSE -1 END"
 
 
 @dataclass(frozen=True)
@@ -309,7 +308,8 @@ class _Needs:
             scan[detector.rows_of].labels.add(label)
         for part in detector.parts.values():
             scan[part.entity_type].labels |= {one for one in (part.within, part.whose) if one}
-            scan[detector.rows_of].labels |= {one for one in (part.within, part.id) if one and one != "entity_id"}
+            named = {part.within, part.id} - {None, "entity_id", *detector.peers}
+            scan[detector.rows_of].labels |= {str(one) for one in named}
             for name in expression.names(part.where) - {"entity_id"} - set(detector.thresholds):
                 scan[part.entity_type].labels.add(name)
         for peers in detector.peers.values():

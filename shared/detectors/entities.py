@@ -47,11 +47,9 @@ class Entities:
             return np.full(len(self.ids), np.nan)
         if kind != "sum":
             return found
-        seen = self.numbers[f"seen_{span.key}"]
-        values = np.where(self.numbers[f"days_{span.key}_{metric}"] == seen, found, np.nan)
-        if self.entity_type in SPARSE or not np.all(np.isnan(values)):
-            values = np.where(seen > 0, values, 0.0)
-        return values
+        seen = self.numbers[f"seen_{span.key}"] > 0
+        measured = self.entity_type in SPARSE or bool(np.any(seen & ~np.isnan(found)))
+        return np.where(seen, found, 0.0 if measured else np.nan)
 
     def daily(self, coverage: Coverage, span: Span, metric: str) -> Floats:
         """Single days of a window, oldest first; of a flow 0 where the type has rows and the entity has none."""
@@ -201,19 +199,11 @@ def _entities(entity_type: str, pieces: list[_Piece]) -> Entities:
         for column, values in piece.numbers.items():
             if column == "oldest" and piece.name == "year":
                 continue
-            absent = 0.0 if column.startswith(("seen_", "days_")) else np.nan
-            found.numbers.setdefault(column, np.full(len(ids), absent))[at] = _known(column, values, piece.numbers)
+            absent = 0.0 if column.startswith("seen_") else np.nan
+            found.numbers.setdefault(column, np.full(len(ids), absent))[at] = values
         if piece.name != "year":
             _list(found, piece, at)
     return found
-
-
-def _known(column: str, values: Floats, numbers: Columns) -> Floats:
-    """A statistic of nothing is not 0 but unknown: the count beside it says so."""
-    kind, _, rest = column.partition("_")
-    if kind in ("seen", "days", "oldest"):
-        return values
-    return np.where(numbers[f"days_{rest}"] > 0, values, np.nan)
 
 
 def _list(found: Entities, piece: _Piece, at: NDArray[np.int64]) -> None:

@@ -1,6 +1,6 @@
 {# One pass over the partitions that the windows need. Each family of entities is folded and summed by itself; a row for
-   each entity that may be judged, and one for the others of its type together. A number that is not known is 0 beside a
-   count of 0: arrays hold no NULL. #}
+   each entity that may be judged, and one for the others of its type together. What is not known is NaN: arrays hold no
+   NULL, and a sum over a day that was not measured is not known either. #}
 WITH days AS (
   SELECT
     metrics.entity_type,
@@ -44,8 +44,14 @@ WITH days AS (
     , MAX({{ name }}) AS {{ name }}
     {% endfor %}
     {% for name in family.metrics %}
-    , SUM({{ name }}) AS {{ name }}
+    , IFNULL(SUM({{ name }}), CAST('NaN' AS FLOAT64)) AS {{ name }}
     {% endfor %}
+    {% for span in family.spans %}
+    , days.{{ span.holds }} AS in_{{ span.key }}
+    {% endfor %}
+    {% if family.listed %}
+    , {{ family.is_listed }} AS is_listed
+    {% endif %}
   FROM days
   {% if family.volumes %}
   JOIN volumes_{{ family.name }} AS volumes
@@ -74,38 +80,32 @@ SELECT
   , [
     0.0
     {% for span in family.spans %}
-    , CAST(COUNTIF({{ span.holds }}) AS FLOAT64)
-    {% for name in span.counted %}
-    , CAST(COUNT(IF({{ span.holds }}, {{ name }}, NULL)) AS FLOAT64)
-    {% endfor %}
+    {% set held = "in_" ~ span.key %}
+    , CAST(COUNTIF({{ held }}) AS FLOAT64)
     {% for name in span.sum %}
-    , IFNULL(SUM(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    , SUM(IF({{ held }}, {{ name }}, 0))
     {% endfor %}
-    {% for name in span.mean %}
-    , IFNULL(AVG(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
+    {% for kind in ("mean", "max", "min") %}
+    {% for name in span[kind] %}
+    , IFNULL({{ "AVG" if kind == "mean" else kind | upper }}(IF({{ held }} AND NOT IS_NAN({{ name }}), {{ name }}, NULL)), CAST('NaN' AS FLOAT64))
     {% endfor %}
-    {% for name in span.max %}
-    , IFNULL(MAX(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
-    {% endfor %}
-    {% for name in span.min %}
-    , IFNULL(MIN(IF({{ span.holds }}, {{ name }}, NULL)), 0.0)
     {% endfor %}
     {% for name in span.last %}
-    , IFNULL(MAX_BY({{ name }}, IF({{ span.holds }} AND {{ name }} IS NOT NULL, -ago, NULL)), 0.0)
+    , IFNULL(MAX_BY({{ name }}, IF({{ held }} AND NOT IS_NAN({{ name }}), -ago, NULL)), CAST('NaN' AS FLOAT64))
     {% endfor %}
     {% endfor %}
   ] AS numbers
-  -- Single days, newest first, for what a sum cannot tell: weekdays, medians, trends, resampling.
+  -- Single days, for what a sum cannot tell: weekdays, medians, trends, resampling.
   {% if family.listed %}
-  , ARRAY_AGG(IF({{ family.is_listed }}, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
+  , ARRAY_AGG(IF(is_listed, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
   , ARRAY_CONCAT(
     {% for name in family.listed %}
-    ARRAY_AGG(IF({{ family.is_listed }}, IFNULL({{ name }}, CAST('NaN' AS FLOAT64)), NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
+    ARRAY_AGG(IF(is_listed, {{ name }}, NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
     {% endfor %}
   ) AS list_values
   {% else %}
-  , CAST([] AS ARRAY<INT64>) AS list_ago
-  , CAST([] AS ARRAY<FLOAT64>) AS list_values
+  , ARRAY<INT64>[] AS list_ago
+  , ARRAY<FLOAT64>[] AS list_values
   {% endif %}
 FROM {{ family.name }}
 GROUP BY entity_type, entity_id
