@@ -2,11 +2,12 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, three limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Two of its habits are switched off, four limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
+It parses each statement some twenty-five times, half of them only to look at it: those who look share one tree.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import sqlglot
 from bqemulator.api.routes.tabledata import _build_arrow_schema, _fields_raw_from_schema
+from bqemulator.catalog import ddl_sync
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.grpc_api import write_servicer
+from bqemulator.jobs import ddl_result, executor, routine_ddl
 from bqemulator.server import run_forever
+from bqemulator.sql import catalog_schema
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 
@@ -50,6 +55,21 @@ def tame() -> None:
     grpc.aio.server = functools.partial(grpc.aio.server, ThreadPoolExecutor(APPEND_STREAMS))
     write_servicer._table_arrow_schema = _arrow_schema
     DuckDBEngine.connection = property(_connection)
+    for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
+        module.sqlglot = Looking()
+
+
+class Looking:
+    """sqlglot for those who look at a statement and change nothing of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sqlglot, name)
+
+    @staticmethod
+    @functools.lru_cache(maxsize=4)
+    def parse_one(sql: str, read: str) -> Any:
+        """The statement's tree; the same one for the same text."""
+        return sqlglot.parse_one(sql, read=read)
 
 
 def _connection(engine: Any) -> Any:

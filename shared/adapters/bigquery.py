@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,8 @@ class BigQueryWarehouse:
 
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
         # A crash leaves the table behind: it expires by itself.
-        kept = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR))"
+        until = datetime.now(UTC) + timedelta(hours=1)
+        kept = f"OPTIONS (expiration_timestamp = TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}+00')"
         with translated():
             self._run(f"CREATE OR REPLACE TABLE `{into}` {kept} AS\n{sql}", parameters).result(timeout=TIMEOUT_SECONDS)
             try:

@@ -15,7 +15,7 @@ WITH days AS (
   FROM `{{ table }}` AS metrics
   WHERE metrics.date BETWEEN @first_day AND @last_day
   AND metrics.entity_type IN ({{ types }})
-  -- Days of events that the tenant expects (a sale, a release) are in no window; the data's own health is.
+  {# Days of events that the tenant expects (a sale, a release) are in no window; the data's own health is. #}
   AND (metrics.entity_type IN ({{ percepts }}) OR metrics.date NOT IN UNNEST(@left_out))
 )
 {% for family in families %}
@@ -95,7 +95,7 @@ SELECT
     {% endfor %}
     {% endfor %}
   ] AS numbers
-  -- Single days, for what a sum cannot tell: weekdays, medians, trends, resampling.
+  {# Single days, for what a sum cannot tell: weekdays, medians, trends, resampling. #}
   {% if family.listed %}
   , ARRAY_AGG(IF(is_listed, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
   , ARRAY_CONCAT(
