@@ -79,7 +79,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         first_touch_conversions="channel: conversions whose journey it began.",
         last_touch_conversions="channel: conversions whose journey it ended.",
         leads="lead: leads of the day. By first contact: fast (2 hours), same_day (24 hours), slow (later, or never).",
-        linear_conversions="channel: its even share of the conversions whose journey it was part of.",
+        linear_conversions="channel, content: its even share of the conversions whose journey it was part of.",
         payment_attempts="payment_method: attempts to pay.",
         reachable_carts="funnel: abandoned carts whose buyer's e-mail is known.",
         recovery_sends="funnel: e-mails sent about abandoned carts.",
@@ -123,13 +123,17 @@ ATTRIBUTES: dict[str, Attribute] = {
     **_declared(
         "flow",
         ads_conversions="Conversions as Google Ads counts them.",
-        ads_value="Their value.",
+        ads_impressions="keyword: impressions of our ads for the same term; 0 where an account was read and had none.",
+        ads_value="Value of ads_conversions.",
+        journeys="content: journeys to a conversion that it was part of.",
+        linear_value="content: its even share of the value of the conversions whose journey it was part of.",
     ),
     **_declared(
         "stock",
         daily_budget="campaign: what it may spend a day.",
         lost_is_budget="campaign: share of impressions lost as its budget was spent, 0 to 1.",
         lost_is_rank="campaign: share of impressions lost as its ads ranked too low, 0 to 1.",
+        m3_retention="channel: share of its customers that buy again or still pay three months later, 0 to 1.",
         monthly_budget="campaign: what it may spend this month.",
     ),
     **_declared(
@@ -137,6 +141,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         ad_group="search_term: its ad group's id.",
         campaign="ad_group, search_term, campaign_device: the campaign's id.",
         term_status="search_term: NONE, ADDED or EXCLUDED, as Google Ads says.",
+        utm_campaign="email_campaign: the campaign's id that its links carry.",
     ),
     # E-mail.
     **_declared(

@@ -103,7 +103,8 @@ def wilson_bound(side: str, x: Floats, n: Floats, benchmark: Floats) -> Outcome:
     effect = divide(x, n) - benchmark
     z = divide(effect, np.sqrt(divide(benchmark * (1 - benchmark), n)))
     lower, upper = wilson_interval(x, n)
-    facts = {"lower": lower, "upper": upper, "relative_width": divide(upper - lower, benchmark)}
+    width = divide(upper - lower, np.maximum(benchmark, divide(x, n)))
+    facts = {"lower": lower, "upper": upper, "relative_width": width}
     return Outcome(normal(side, z), z, *multiples(effect, lower - benchmark, upper - benchmark), facts)
 
 

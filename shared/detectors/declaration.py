@@ -162,7 +162,7 @@ class Part(_Declared):
     def _one_relation(self) -> Self:
         if sum(one is not None for one in (self.within, self.id, self.whose)) > 1:
             raise ValueError("a part has at most one of within, id, whose")
-        for label in {self.within, self.id, self.whose} - {None, "entity_id"}:
+        for label in {self.within, self.whose} - {None, "entity_id"}:
             if label not in LABELS:
                 raise ValueError(f"{label!r} is no label")
         return self
@@ -388,6 +388,9 @@ def _problems(detector: Detector) -> Any:
     for label in detector.labels:
         if label not in LABELS:
             yield f"labels: unknown label {label!r}"
+    for name, part in detector.parts.items():
+        if part.id is not None and part.id not in {"entity_id", *LABELS, *detector.peers}:
+            yield f"parts.{name}.id: {part.id!r} is neither a label nor one of `peers`"
     if detector.scan is None and not any(detector.domain in domains for domains in SCANS.values()):
         yield f"scan: domain {detector.domain!r} belongs to no scan: say which"
     for name, window in detector.windows.items():

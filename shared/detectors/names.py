@@ -121,11 +121,12 @@ def statistic(
     base: the window that an `expected` is worked out of.
     """
     entities, coverage = table.entities(entity_type), table.coverage
+    if kind in SUMMED and span.in_days:
+        # By the window as it is declared: of the month so far SQL knows it by no other name.
+        return entities.value(span, kind, metric)
     span = coverage.resolved(span)
     if kind == "expected":
         return _expected(entities, coverage, span, metric, base)
-    if kind in SUMMED and span.in_days:
-        return entities.value(span, kind, metric)
     if span.unit == "month":
         series = entities.monthly(span, metric)
     elif span.unit == "row":
@@ -366,7 +367,7 @@ class Names:
             total = _related_sum(values[chosen], np.zeros(chosen.size, dtype=np.int64), 1)
             return float(total[0]) if values.ndim == 1 else np.repeat(total, len(self.entities.ids), axis=0)
         theirs = others.ids if part.id is not None else others.label(str(part.within or part.whose))
-        mine = self.entities.ids if part.whose is not None else self.entities.label(str(part.within or part.id))
+        mine = self.entities.ids if part.whose is not None else self._key(str(part.within or part.id))
         codes: dict[Any, int] = {}
         group = np.array([codes.setdefault(theirs[place], len(codes)) for place in chosen], dtype=np.int64)
         of_mine = np.array([codes.get(key, -1) if key is not None else -1 for key in mine], dtype=np.int64)
@@ -377,6 +378,10 @@ class Names:
         sums = _related_sum(values[chosen], group, len(codes))
         nothing = np.full((1, *sums.shape[1:]), np.nan)
         return np.concatenate([sums, nothing])[of_mine]
+
+    def _key(self, name: str) -> Any:
+        """What a part is found by: a label, or the id that a peer names."""
+        return self.name(name) if name in self.detector.peers else self.entities.label(name)
 
     def _phi(self, metric: str) -> Floats:
         """Overdispersion over the eight weeks before: at least 1, by days within weekdays or by whole weeks.
