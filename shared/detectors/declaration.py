@@ -348,6 +348,9 @@ class Feature:
 
 def feature(detector: Detector, name: str) -> Feature | None:
     """The feature of a name; None where it names no feature of the detector."""
+    if name in detector.labels:
+        # Before parts: `hub_id` is a label, whatever the part `hub` has.
+        return Feature("own", "label", metric=name)
     scope = "own"
     for prefix in ("site", "rest", *sorted(detector.parts, key=len, reverse=True)):
         if name.startswith(prefix + "_"):

@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from shared.detectors.catalogue import FOLDER, CatalogueError, catalogue, load
+from shared.detectors.declaration import feature
 from shared.detectors.explanation import explain, pages
+from shared.detectors.muting import sources_of
 from shared.errors import NotFound
 
 TWELVE = {
@@ -88,3 +90,16 @@ def test_an_unknown_detector_cannot_be_explained():
 def test_every_detector_has_its_place_in_the_docs(detector):
     assert f"## {detector.id}\n" in pages()[f"{detector.domain}.md"]
     assert f"({detector.domain}.md#{detector.id})" in pages()["README.md"]
+
+
+def test_an_optional_part_silences_nothing():
+    fruit = next(one for one in catalogue() if one.id == "kw_low_hanging_fruit")
+    assert fruit.parts["landing"].optional
+    assert sources_of(fruit) == ["keywords"]
+
+
+def test_a_label_is_read_before_a_part_of_a_like_name():
+    orphan = next(one for one in catalogue() if one.id == "content_hub_orphan_spoke")
+    found = feature(orphan, "hub_id")
+    assert found is not None
+    assert (found.scope, found.kind) == ("own", "label")
