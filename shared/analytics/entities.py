@@ -8,6 +8,7 @@ class Entity:
     """One entity type.
 
     columns: what its SQL yields besides date and entity_id, all columns of daily_entity_metrics.
+    keys: what it yields in `attributes`, of the registry in attributes.py.
     dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
     measure_in, measure_out: a sum over the raw rows and over the entity's rows that aggregation must not change.
     """
@@ -17,6 +18,7 @@ class Entity:
     columns: tuple[str, ...]
     dimension: str = ""
     attributes: str = ""
+    keys: tuple[str, ...] = ()
     measure_in: str = "raw.sessions"
     measure_out: str = "metrics.sessions"
 
@@ -31,7 +33,7 @@ _NEW_TRAFFIC = (*_TRAFFIC, "new_users")
 
 ENTITIES: tuple[Entity, ...] = (
     Entity("property", "ga_property_totals", (*_NEW_TRAFFIC, "pageviews")),
-    Entity("page", "ga_page_performance", (*_TRAFFIC, "pageviews", "attributes")),
+    Entity("page", "ga_page_performance", (*_TRAFFIC, "pageviews", "attributes"), keys=("page_template",)),
     Entity("landing_page", "ga_landing_pages", _TRAFFIC),
     Entity("device", "ga_device_metrics", _NEW_TRAFFIC, "raw.device_category"),
     Entity("browser", "ga_device_metrics", _NEW_TRAFFIC, "raw.browser"),
@@ -41,6 +43,7 @@ ENTITIES: tuple[Entity, ...] = (
         (*_NEW_TRAFFIC, "attributes"),
         "CONCAT(raw.session_source, ' / ', raw.session_medium)",
         "JSON_OBJECT('channel', ANY_VALUE(raw.session_default_channel_group))",
+        ("channel",),
     ),
     Entity("channel", "ga_traffic_sources", _NEW_TRAFFIC, "raw.session_default_channel_group"),
     Entity("campaign", "ga_traffic_sources", _NEW_TRAFFIC, "raw.session_campaign_name"),
@@ -48,6 +51,7 @@ ENTITIES: tuple[Entity, ...] = (
         "event",
         "ga_funnel_events",
         ("users", "sessions", "attributes"),
+        keys=("event_count",),
         measure_in="raw.event_count",
         measure_out="CAST(JSON_VALUE(metrics.attributes, '$.event_count') AS INT64)",
     ),
@@ -60,7 +64,7 @@ ENTITIES: tuple[Entity, ...] = (
     ),
 )
 
-SOURCE_TABLE = Entity("source_table", "", ("attributes",))
+SOURCE_TABLE = Entity("source_table", "", ("attributes",), keys=("row_count",))
 """The raw tables themselves, so that a missing day is seen."""
 
 RAW_TABLES: tuple[str, ...] = tuple(dict.fromkeys(entity.table for entity in ENTITIES))

@@ -6,6 +6,7 @@ from shared.detectors import overrides
 from shared.detectors.catalogue import catalogue
 from shared.detectors.compiler import compiled
 from shared.detectors.declaration import Detector
+from shared.detectors.homes import sources_of, waits_for
 from shared.detectors.significance import TESTS
 from shared.errors import NotFound
 from shared.tenants.records import Tenant
@@ -67,15 +68,23 @@ def _index(domains: dict[str, list[Detector]]) -> str:
         '`{"detectors": {"page_cvr_drop": {"enabled": true, "thresholds": {"min_sessions": 500}}}}`.',
         "",
     ]
+    waiting = {one.id: waits_for(one) for detectors in domains.values() for one in detectors}
+    number = sum(map(bool, waiting.values()))
+    lines += [f"{number} of them wait for a source that is not synced yet: what each lacks is on its page.", ""]
     for domain, detectors in domains.items():
         lines += [f"## [{_title(domain)}]({domain}.md)", "", "| | finds | of | test |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| [{one.id}]({domain}.md#{one.id}) | {one.name}{' (extended)' if one.tier == 'extended' else ''} "
+            f"| [{one.id}]({domain}.md#{one.id}) | {one.name}{_remark(one, waiting[one.id])} "
             f"| {one.entity_type} | {TESTS[one.test.name].reference} |"
             for one in detectors
         ]
         lines += [""]
     return "\n".join(lines)
+
+
+def _remark(detector: Detector, waiting: dict[str, list[str]]) -> str:
+    remarks = (["extended"] if detector.tier == "extended" else []) + (["waits"] if waiting else [])
+    return f" ({', '.join(remarks)})" if remarks else ""
 
 
 def _title(domain: str) -> str:
@@ -97,6 +106,11 @@ def _page(detector: Detector) -> list[str]:
         ("test", f"{TESTS[test.name].reference} ({', '.join(gates) or 'no threshold'})"),
         ("value a month", f"`{detector.value.formula}`" if detector.value.formula else str(detector.value.none)),
         ("act", detector.recommendation),
+        ("stands on", ", ".join(f"`{source}`" for source in sources_of(detector))),
+        (
+            "waits for",
+            "; ".join(f"`{kind}`: {', '.join(names) or 'rows'}" for kind, names in waits_for(detector).items()),
+        ),
     ]
     names = [(name, f"`{rate.of}` / `{rate.per}`") for name, rate in detector.rates.items()]
     names += [(name, f"`{measure}`") for name, measure in detector.measures.items()]

@@ -7,6 +7,7 @@ from datetime import date
 from shared.detectors.compiler import statements_of
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
+from shared.detectors.homes import sources_of
 from shared.detectors.judgement import Judged
 from shared.detectors.metrics import SOURCES
 from shared.detectors.records import Finding
@@ -90,12 +91,6 @@ class Mutes:
         if factor == 1.0:
             return found
         return found.model_copy(update={"confidence_score": round(found.confidence_score * factor, 4)})
-
-
-def sources_of(detector: Detector) -> list[str]:
-    """The source tables that a detector stands on: its own entities' and its needed parts'."""
-    types = [detector.rows_of, *detector.needed_parts]
-    return sorted({source for entity_type in types for source in SOURCES.get(entity_type, ())})
 
 
 def _dates(found: Finding) -> list[date]:
