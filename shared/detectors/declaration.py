@@ -241,6 +241,7 @@ class Detector(_Declared):
     reads: str | None = Field(None, description="Entity type of the rows, where it differs; then one verdict a run.")
     scan: Literal["web", "search", "ads", "customers"] | None = Field(None, description="Where not its domain's.")
     tier: Literal["core", "extended"] = "core"
+    stands_on: list[str] = Field([], description="Its source tables, where they are not its entity type's.")
     only: str | None = Field(None, description="Which entities are judged.")
     direction: Direction
     opportunity_type: Name

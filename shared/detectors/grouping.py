@@ -22,6 +22,7 @@ LINES = (
     ("property", "channel", "source_medium", "landing_page", "page"),
     ("property", "device", "browser"),
     ("property", "country"),
+    ("property", "plan"),
 )
 """Kinds of entities that each make up the whole site, the broader first: a part that moved as its whole did."""
 PARENTS = {

@@ -41,5 +41,7 @@ def waits_for(detector: Detector) -> dict[str, list[str]]:
 
 def sources_of(detector: Detector) -> list[str]:
     """The source tables that a detector stands on: its own entities' and its needed parts'."""
+    if detector.stands_on:
+        return sorted(detector.stands_on)
     types = [detector.rows_of, *detector.needed_parts]
     return sorted({source for entity_type in types for source in SOURCES.get(entity_type, ())})

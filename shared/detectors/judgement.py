@@ -107,14 +107,14 @@ class _Facts:
 
     @property
     def p(self) -> float | None:
-        return float(self.outcome.p[self.index]) if self.done else None
+        return _rounded(float(self.outcome.p[self.index])) if self.done else None
 
     @property
     def q(self) -> float | None:
-        return float(self.q_values[self.index]) if self.done else None
+        return _rounded(float(self.q_values[self.index])) if self.done else None
 
     def fact(self, name: str) -> float:
-        return float(self.outcome.facts[name][self.index])
+        return _rounded(float(self.outcome.facts[name][self.index]))
 
     def evidence(self, detector: Detector, values: Numbers) -> Numbers:
         shown: Numbers = {"name": detector.test.name, "tested": self.tested}
@@ -122,7 +122,7 @@ class _Facts:
             arguments = {name: values.get(f"test_{name}") for name in TESTS[detector.test.name].args}
             shown |= {"side": detector.test.side, "arguments": arguments, "p_value": self.p, "q_value": self.q}
             shown |= {"q_below": detector.test.q, "p_below": detector.test.p}
-            shown["statistic"] = float(self.outcome.statistic[self.index])
+            shown["statistic"] = _rounded(float(self.outcome.statistic[self.index]))
             shown |= {name: self.fact(name) for name in self.outcome.facts}
         return shown
 
@@ -151,11 +151,21 @@ def _numbers(names: Names, index: int, facts: _Facts) -> Numbers:
         names.name(name)
     unshown = {*detector.thresholds, "ctr_curve", "tenant_own_domains", "tenant_brand_terms", "entity_id"}
     shown = {name: known for name, known in sorted(names.known.items()) if name not in unshown}
+    if detector.reads:
+        # A verdict on the whole stands on what is the same for all: one entity's own figures say nothing of it.
+        shown = {name: known for name, known in shown.items() if _is_of_all(known)}
     values |= {name: _of(known, index) for name, known in shown.items()}
     present = names.present(index)
     if present is not None:
         values["present_days"] = present
     return values
+
+
+def _is_of_all(known: Any) -> bool:
+    if np.ndim(known) != 1:
+        return np.ndim(known) == 0
+    first = known[:1]
+    return bool(np.all((known == first) | ((known != known) & (first != first))))
 
 
 def _of(known: Any, index: int) -> Any:
@@ -170,7 +180,12 @@ def _number(value: Any) -> Any:
     if isinstance(value, str) or value is None:
         return value
     number = float(value)
-    return number if np.isfinite(number) else None
+    return _rounded(number) if np.isfinite(number) else None
+
+
+def _rounded(number: float) -> float:
+    """Twelve digits: sums of fractions differ in the last one with the order in which a warehouse adds them up."""
+    return float(f"{number:.12g}")
 
 
 def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:

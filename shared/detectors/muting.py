@@ -12,6 +12,9 @@ from shared.detectors.judgement import Judged
 from shared.detectors.metrics import SOURCES
 from shared.detectors.records import Finding
 
+FUNNEL = ("funnel_step", "funnel_step_device", "funnel")
+"""Entity types whose id or label `step` is the event that the step reaches."""
+
 
 @dataclass
 class Mutes:
@@ -82,8 +85,9 @@ class Mutes:
         return None
 
     def _event_stopped(self, found: Finding) -> bool:
-        """A step of the funnel whose own event, or the event before it, is no longer counted has not got worse."""
-        return found.entity_type == "funnel_step" and found.entity_id in self._stopped
+        """A step of the funnel whose own event is no longer counted has not got worse, on no device either."""
+        step = found.evidence["numbers"].get("step")
+        return found.entity_type in FUNNEL and bool({found.entity_id, step} & self._stopped)
 
     def _dampen(self, found: Finding) -> Finding:
         doubts = [self._doubted[source] for source in SOURCES.get(found.entity_type, ()) if source in self._doubted]

@@ -3,7 +3,7 @@
 import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Table:
     types: Mapping[str, Entities]
     coverage: Coverage
     tenant: Tenant
+    _money: dict[tuple[str, bool], tuple[Floats, NDArray[np.object_]]] = field(default_factory=dict)
 
     def entities(self, entity_type: str) -> Entities:
         """The entities of a type; none where no statement reads it."""
@@ -49,6 +50,12 @@ class Table:
 
         of_site: the site's for each of them, as a verdict on the whole needs it.
         """
+        key = (entity_type, of_site)
+        if key not in self._money:
+            self._money[key] = self._value_of_conversions(entity_type, of_site)
+        return self._money[key]
+
+    def _value_of_conversions(self, entity_type: str, of_site: bool) -> tuple[Floats, NDArray[np.object_]]:
         entities = self.entities(entity_type)
         value, source = np.full(len(entities.ids), np.nan), np.full(len(entities.ids), None, dtype=object)
         if self.tenant.value_per_conversion is not None:
@@ -86,8 +93,8 @@ class Table:
     def click_curve(self) -> Curve:
         """Positions, and the share of impressions that are clicked there: the site's own, else the usual one.
 
-        A worse position never has more clicks: single positions are noisy. Searches for the brand are left out: they
-        are clicked whatever stands beside.
+        A worse position never has more clicks: noisy neighbours are pooled (isotonic regression). Searches for the
+        brand are left out: they are clicked whatever stands beside.
         """
         keywords = self.entities("keyword")
         brand = expression.any_of(self.tenant.brand_terms)
@@ -98,12 +105,17 @@ class Table:
             for name in ("impressions", "clicks", "position_impressions")
         )
         position = np.rint(np.divide(weighted, impressions, out=np.zeros_like(weighted), where=impressions > 0))
-        shares, best = [], 1.0
+        pools: list[tuple[float, float, int]] = []
         for place, usual in USUAL_CLICKS.items():
-            shown = impressions[position == place].sum()
+            shown = float(impressions[position == place].sum())
             own = clicks[position == place].sum() / shown if shown >= LEAST_IMPRESSIONS else usual
-            best = min(best, own)
-            shares.append(best)
+            share, weight, number = float(own), max(shown, LEAST_IMPRESSIONS), 1
+            while pools and pools[-1][0] < share:
+                better, heavier, more = pools.pop()
+                share = (better * heavier + share * weight) / (heavier + weight)
+                weight, number = heavier + weight, number + more
+            pools.append((share, weight, number))
+        shares = [share for share, _, number in pools for _ in range(number)]
         return np.array([0.0, *USUAL_CLICKS, 50.0]), np.array([shares[0], *shares, 0.0])
 
     def _own_values(self, entity_type: str, by_place: bool = False) -> dict[Any, float]:
@@ -191,12 +203,16 @@ class Names:
         self.table = table
         self.entities = table.entities(detector.rows_of)
         self.known: dict[str, Any] = {}
+        self._texts: dict[str, Any] = {}
         self._open: list[str] = []
 
     def of(self, text: str) -> Any:
         """An expression, an array with one value (or series) an entity."""
-        value = expression.evaluate(text, self.name)
-        return np.broadcast_to(value, (len(self.entities.ids),)) if np.ndim(value) == 0 else value
+        if text not in self._texts:
+            value = expression.evaluate(text, self.name)
+            scalar = np.ndim(value) == 0
+            self._texts[text] = np.broadcast_to(value, (len(self.entities.ids),)) if scalar else value
+        return self._texts[text]
 
     def name(self, name: str) -> Any:
         """A name's array or number."""
