@@ -2,12 +2,13 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, four limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Two of its habits are switched off, five limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
-It parses each statement some twenty-five times, half of them only to look at it: those who look share one tree.
+It sends a table's rows in one message, but none above 11 MB. It parses each statement some twenty-five times, half of
+them only to look at it: those who look share one tree.
 """
 
 from __future__ import annotations
@@ -52,11 +53,21 @@ def tame() -> None:
     """Switch off the extension's download and the snapshots; serve many appends, RECORD columns too."""
     DuckDBEngine._load_spatial = _nothing
     SnapshotManager.capture = _nothing
-    grpc.aio.server = functools.partial(grpc.aio.server, ThreadPoolExecutor(APPEND_STREAMS))
+    grpc.aio.server = functools.partial(_server, grpc.aio.server)
     write_servicer._table_arrow_schema = _arrow_schema
     DuckDBEngine.connection = property(_connection)
     for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
         module.sqlglot = Looking()
+
+
+def _server(serve: Any, interceptors: Any, options: Any) -> Any:
+    """A server of many streams, whose answers may be as large as they are: a table's rows come in one message."""
+    options = [one for one in options if one[0] != "grpc.max_send_message_length"]
+    return serve(
+        ThreadPoolExecutor(APPEND_STREAMS),
+        interceptors=interceptors,
+        options=[*options, ("grpc.max_send_message_length", -1)],
+    )
 
 
 class Looking:

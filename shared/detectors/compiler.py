@@ -111,9 +111,19 @@ class Family:
             "labels": self.labels,
             "metrics": self.metrics,
             "spans": self.spans,
-            "listed": self.listed,
+            "listed": [(name, self._listed_of(name)) for name in self.listed],
             "is_listed": self._is_listed(),
         }
+
+    def listed_of(self, entity_type: str) -> list[str]:
+        """The metrics whose single days it yields of one entity type, in order."""
+        return [name for name in self.listed if name in self.asked[entity_type].listed]
+
+    def _listed_of(self, metric: str) -> str:
+        """What restricts a metric's days to the entity types that they are asked of."""
+        listed = [name for name, asked in sorted(self.asked.items()) if asked.listed]
+        types = [name for name in listed if metric in self.asked[name].listed]
+        return "" if types == listed else f" AND entity_type IN ({_quoted(types)})"
 
     def _is_listed(self) -> str:
         depths: dict[int, list[str]] = defaultdict(list)
@@ -246,6 +256,7 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
     families = {
         name: Family(name, asked, {} if name == "year" else _foldable(name, detectors, asked))
         for name, asked in sorted(needs.scans.items())
+        if any(one.days for one in asked.values())
     }
     long_past = families.pop("year", None)
     scans = {"days": Scan(tuple(families.values()))} if families else {}

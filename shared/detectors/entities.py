@@ -131,7 +131,7 @@ def gathered(
             mine = types if family is None else np.where(columns["family"] == family_name, types, None)
             for entity_type in sorted({str(one) for one in mine if one is not None}):
                 places = np.flatnonzero(mine == entity_type)
-                pieces[entity_type].append(_piece(family_name, family, columns, places))
+                pieces[entity_type].append(_piece(family_name, family, entity_type, columns, places))
     types_of = sorted({*plan.reads, *pieces})
     entities = {name: _entities(name, pieces.get(name, [])) for name in types_of}
     days = {name: frozenset().union(*(_days_of(piece) for piece in pieces.get(name, []))) for name in types_of}
@@ -139,7 +139,7 @@ def gathered(
     return entities, coverage_of(days, months)
 
 
-def _piece(name: str, family: Family | None, columns: Columns, places: NDArray[np.int64]) -> _Piece:
+def _piece(name: str, family: Family | None, entity_type: str, columns: Columns, places: NDArray[np.int64]) -> _Piece:
     ids = columns["entity_id"][places]
     ago, counts, taken = _taken(columns["list_ago"], places)
     if family is None:
@@ -154,7 +154,8 @@ def _piece(name: str, family: Family | None, columns: Columns, places: NDArray[n
     values = columns["list_values"]
     starts = np.repeat(values.offsets[places], counts) + _within(counts)
     lists = {
-        metric: values.values[starts + place * np.repeat(counts, counts)] for place, metric in enumerate(family.listed)
+        metric: values.values[starts + place * np.repeat(counts, counts)]
+        for place, metric in enumerate(family.listed_of(entity_type))
     }
     return _Piece(name, ids, known, {one: texts[:, 1 + at] for at, one in enumerate(labels)}, present, ago, lists)
 

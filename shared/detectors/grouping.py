@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.detectors.declaration import Detector
+from shared.detectors.entities import Entities
 from shared.detectors.names import Table
 from shared.detectors.records import Finding
 from shared.opportunities.lifecycle import identity
@@ -47,9 +48,13 @@ def grouped(findings: list[Finding], table: Table, detectors: Iterable[Detector]
     """The same findings; those that follow from another have `part_of`, those that lead list them in their evidence."""
     declared = {detector.id: detector for detector in detectors}
     lineage = _Lineage(findings, table)
+    of_detector: dict[str, list[int]] = defaultdict(list)
+    for place, finding in enumerate(findings):
+        of_detector[finding.detector_id].append(place)
     leads: dict[int, int] = {}
     for place, finding in enumerate(findings):
-        over = _says_it_better(place, findings, declared[finding.detector_id].yields_to, lineage)
+        others = (other for name in declared[finding.detector_id].yields_to for other in of_detector[name])
+        over = next((other for other in others if other != place and lineage.is_same(place, other)), None)
         if over is not None:
             leads[place] = over
     families: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -66,7 +71,10 @@ class _Lineage:
 
     def __init__(self, findings: list[Finding], table: Table) -> None:
         self._findings = findings
-        self._labels = [_labels(finding, table) for finding in findings]
+        places = {kind: _places(table.entities(kind)) for kind in {one.entity_type for one in findings}}
+        self._labels = [
+            _labels(table.entities(one.entity_type), places[one.entity_type].get(one.entity_id)) for one in findings
+        ]
 
     def is_of(self, child: int, parent: int) -> bool:
         """True where a label of the child holds the parent's id."""
@@ -85,22 +93,17 @@ class _Lineage:
         return self.is_of(one, other) or self.is_of(other, one)
 
 
-def _labels(finding: Finding, table: Table) -> dict[str, str]:
-    entities = table.entities(finding.entity_type)
-    places = [place for place, one in enumerate(entities.ids) if one == finding.entity_id]
-    found = {name: values[places[0]] for name, values in entities.labels.items()} if places else {}
-    return {name: value for name, value in found.items() if value is not None}
+def _places(entities: Entities) -> dict[str, int]:
+    return {one: place for place, one in enumerate(entities.ids)}
+
+
+def _labels(entities: Entities, place: int | None) -> dict[str, str]:
+    known = {} if place is None else {name: values[place] for name, values in entities.labels.items()}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _same_place(first: Finding, second: Finding) -> bool:
     return {first.entity_type, second.entity_type} <= {"page", "landing_page", "content"}
-
-
-def _says_it_better(place: int, findings: list[Finding], yields_to: Iterable[str], lineage: _Lineage) -> int | None:
-    """The finding of an overlapping detector that leads this one."""
-    wanted = set(yields_to)
-    others = (other for other, finding in enumerate(findings) if finding.detector_id in wanted and other != place)
-    return next((other for other in others if lineage.is_same(place, other)), None)
 
 
 def _led(members: list[int], findings: list[Finding], lineage: _Lineage) -> dict[int, int]:

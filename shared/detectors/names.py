@@ -4,6 +4,7 @@ import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -233,14 +234,18 @@ class Names:
 
     def present(self, index: int) -> list[int] | None:
         """The days (before `as_of`) that a `dates_with` feature counts; None where the declaration has none."""
-        for text in self.detector.expressions().values():
-            for name in expression.names(text):
-                found = feature(self.detector, name)
-                if found is not None and found.kind == "dates_with":
-                    span = self.detector.span(found.window)
-                    days = self.entities.daily(self.table.coverage, span, found.metric)[index][::-1]
-                    return [span.first + int(place) for place in np.flatnonzero(np.nan_to_num(days) > 0)]
-        return None
+        if self._dated is None:
+            return None
+        span = self.detector.span(self._dated.window)
+        days = self.entities.daily(self.table.coverage, span, self._dated.metric)[index][::-1]
+        return [span.first + int(place) for place in np.flatnonzero(np.nan_to_num(days) > 0)]
+
+    @cached_property
+    def _dated(self) -> Feature | None:
+        """The declaration's feature of kind `dates_with`."""
+        names = {name for text in self.detector.expressions().values() for name in expression.names(text)}
+        found = (feature(self.detector, name) for name in sorted(names))
+        return next((one for one in found if one is not None and one.kind == "dates_with"), None)
 
     def _worked_out(self, name: str) -> Any:
         detector, tenant = self.detector, self.table.tenant

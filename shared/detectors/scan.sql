@@ -99,8 +99,8 @@ SELECT
   {% if family.listed %}
   , ARRAY_AGG(IF(is_listed, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
   , ARRAY_CONCAT(
-    {% for name in family.listed %}
-    ARRAY_AGG(IF(is_listed, {{ name }}, NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
+    {% for name, types in family.listed %}
+    ARRAY_AGG(IF(is_listed{{ types }}, {{ name }}, NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
     {% endfor %}
   ) AS list_values
   {% else %}
