@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def outputs() -> dict[str, Callable[[], str]]:
         "docs/data-dictionary.md": dictionary,
         "docs/settings.md": settings_table,
         "docs/functions.md": functions_table,
-        **{f"docs/detectors/{name}": lambda name=name: detector_pages()[name] for name in detector_pages()},
+        **{f"docs/detectors/{name}": partial(detector_pages().__getitem__, name) for name in detector_pages()},
     }
 
 

@@ -8,7 +8,7 @@ about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It s
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
 It sends a table's rows in one message, but none above 11 MB. It parses each statement some twenty-five times, half of
-them only to look at it: those who look share one tree.
+them only to look at it: those who look share one tree, and a text once translated is remembered.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import functools
 import threading
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,12 @@ from bqemulator.grpc_api import write_servicer
 from bqemulator.jobs import ddl_result, executor, routine_ddl
 from bqemulator.server import run_forever
 from bqemulator.sql import catalog_schema
+from bqemulator.sql.translator import SQLTranslator
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 
 APPEND_STREAMS = 64
+TRANSLATIONS = 500
 SHARED = DuckDBEngine.connection.fget
 OWN = threading.local()
 
@@ -56,6 +59,7 @@ def tame() -> None:
     grpc.aio.server = functools.partial(_server, grpc.aio.server)
     write_servicer._table_arrow_schema = _arrow_schema
     DuckDBEngine.connection = property(_connection)
+    SQLTranslator.translate = _remembered(SQLTranslator.translate)
     for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
         module.sqlglot = Looking()
 
@@ -70,6 +74,22 @@ def _server(serve: Any, interceptors: Any, options: Any) -> Any:
     )
 
 
+def _remembered(translate: Any) -> Any:
+    """Translations by text, schema and caller: the same statement comes again and again, and it takes seconds."""
+    known: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+
+    @functools.wraps(translate)
+    def remembered(self: Any, bq_sql: str, *, schema: Any = None, caller: Any = None, **options: Any) -> Any:
+        key = (bq_sql, repr(schema), repr(caller))
+        if key not in known:
+            known[key] = translate(self, bq_sql, schema=schema, caller=caller, **options)
+            if len(known) > TRANSLATIONS:
+                known.popitem(last=False)
+        return known[key]
+
+    return remembered
+
+
 class Looking:
     """sqlglot for those who look at a statement and change nothing of it."""
 
@@ -77,7 +97,7 @@ class Looking:
         return getattr(sqlglot, name)
 
     @staticmethod
-    @functools.lru_cache(maxsize=4)
+    @functools.lru_cache(maxsize=16)
     def parse_one(sql: str, read: str) -> Any:
         """The statement's tree; the same one for the same text."""
         return sqlglot.parse_one(sql, read=read)

@@ -108,15 +108,12 @@ class BigQueryWarehouse:
             return [dict(row.items()) for row in self._run(sql, parameters).result(timeout=TIMEOUT_SECONDS)]
 
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
-        # A crash leaves the table behind: it expires by itself.
-        until = datetime.now(UTC) + timedelta(hours=1)
-        kept = f"OPTIONS (expiration_timestamp = TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}+00')"
+        # It is not deleted but expires: the same statement may be read by another run at this moment.
+        until = datetime.now(UTC) + timedelta(hours=2)
+        kept = f"OPTIONS (expiration_timestamp = TIMESTAMP '{until:%Y-%m-%d %H}:00:00+00')"
         with translated():
             self._run(f"CREATE OR REPLACE TABLE `{into}` {kept} AS\n{sql}", parameters).result(timeout=TIMEOUT_SECONDS)
-            try:
-                return self._reader.columns(into)
-            finally:
-                self.client.delete_table(f"{self.client.project}.{into}", not_found_ok=True)
+            return self._reader.columns(into)
 
     def execute(self, sql: str, **parameters: Any) -> int:
         with translated():

@@ -44,6 +44,11 @@ class _Asked:
     labels: set[str] = field(default_factory=set)
     days: set[Span] = field(default_factory=set)
 
+    @property
+    def metrics(self) -> set[str]:
+        """The metrics that it reads."""
+        return {metric for _, _, metric in self.sums} | set(self.listed)
+
     def read(self, span: Span) -> None:
         """The days that it needs."""
         self.days.add(span)
@@ -108,12 +113,16 @@ class Family:
             "types": _quoted(sorted(self.asked)),
             "volumes": volumes,
             "entity_id": "IF(volumes.is_judged, days.entity_id, NULL)" if volumes else "days.entity_id",
-            "labels": self.labels,
-            "metrics": self.metrics,
+            "labels": [(name, self._types("labels", name)) for name in self.labels],
+            "metrics": [(name, METRICS[name], self._types("metrics", name)) for name in self.metrics],
             "spans": self.spans,
             "listed": [(name, self._listed_of(name)) for name in self.listed],
             "is_listed": self._is_listed(),
         }
+
+    def _types(self, of: str, name: str) -> str:
+        """The entity types of which a label or metric is asked."""
+        return _quoted(kind for kind, asked in sorted(self.asked.items()) if name in getattr(asked, of))
 
     def listed_of(self, entity_type: str) -> list[str]:
         """The metrics whose single days it yields of one entity type, in order."""
@@ -142,13 +151,9 @@ class Scan:
 
     def sql(self, table: str) -> str:
         """Its text; the text knows nothing of a run."""
-        names = sorted({metric for family in self.families for metric in family.metrics})
         return render(
             "detectors/scan.sql",
             table=table,
-            labels=sorted({label for family in self.families for label in family.labels}),
-            metrics=[(name, METRICS[name]) for name in names],
-            types=_quoted(self.types),
             percepts=_quoted(PERCEPTS),
             families=[family.block(self._least) for family in self.families],
             blocks=range(self.days.first // BLOCK_DAYS, self.days.last // BLOCK_DAYS + 1),

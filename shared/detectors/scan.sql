@@ -1,24 +1,30 @@
 {# One pass over the partitions that the windows need. Each family of entities is folded and summed by itself; a row for
    each entity that may be judged, and one for the others of its type together. What is not known is NaN: arrays hold no
    NULL, and a sum over a day that was not measured is not known either. #}
-WITH days AS (
+WITH
+{% for family in families %}
+{{ ", " if not loop.first }}days_{{ family.name }} AS (
   SELECT
     metrics.entity_type,
     metrics.entity_id,
     DATE_DIFF(@as_of, metrics.date, DAY) AS ago
-    {% for name in labels %}
-    , JSON_VALUE(metrics.attributes, '$.{{ name }}') AS {{ name }}
+    {# An attribute is looked for only where it may be: most of the pass would be spent on texts that lack it. #}
+    {% for name, types in family.labels %}
+    , IF(metrics.entity_type IN ({{ types }}), JSON_VALUE(metrics.attributes, '$.{{ name }}'), NULL) AS {{ name }}
     {% endfor %}
-    {% for name, sql in metrics %}
+    {% for name, sql, types in family.metrics %}
+    {% if "attributes" in sql %}
+    , IF(metrics.entity_type IN ({{ types }}), {{ sql }}, NULL) AS {{ name }}
+    {% else %}
     , CAST({{ sql }} AS FLOAT64) AS {{ name }}
+    {% endif %}
     {% endfor %}
   FROM `{{ table }}` AS metrics
   WHERE metrics.date BETWEEN @first_day AND @last_day
-  AND metrics.entity_type IN ({{ types }})
+  AND metrics.entity_type IN ({{ family.types }})
   {# Days of events that the tenant expects (a sale, a release) are in no window; the data's own health is. #}
   AND (metrics.entity_type IN ({{ percepts }}) OR metrics.date NOT IN UNNEST(@left_out))
 )
-{% for family in families %}
 {% if family.volumes %}
 , volumes_{{ family.name }} AS (
   SELECT
@@ -30,8 +36,7 @@ WITH days AS (
       {% endfor %}
       ELSE TRUE
     END AS is_judged
-  FROM days
-  WHERE entity_type IN ({{ family.types }})
+  FROM days_{{ family.name }}
   GROUP BY entity_type, entity_id
 )
 {% endif %}
@@ -40,10 +45,10 @@ WITH days AS (
     days.entity_type,
     {{ family.entity_id }} AS entity_id,
     days.ago
-    {% for name in family.labels %}
+    {% for name, _ in family.labels %}
     , MAX({{ name }}) AS {{ name }}
     {% endfor %}
-    {% for name in family.metrics %}
+    {% for name, _, _ in family.metrics %}
     , IFNULL(SUM({{ name }}), CAST('NaN' AS FLOAT64)) AS {{ name }}
     {% endfor %}
     {% for span in family.spans %}
@@ -52,12 +57,11 @@ WITH days AS (
     {% if family.listed %}
     , {{ family.is_listed }} AS is_listed
     {% endif %}
-  FROM days
+  FROM days_{{ family.name }} AS days
   {% if family.volumes %}
   JOIN volumes_{{ family.name }} AS volumes
     ON volumes.entity_type = days.entity_type AND volumes.entity_id = days.entity_id
   {% endif %}
-  WHERE days.entity_type IN ({{ family.types }})
   GROUP BY days.entity_type, {{ family.entity_id }}, days.ago
 )
 {% endfor %}
@@ -74,7 +78,7 @@ SELECT
   , BIT_OR(IF(DIV(ago, 60) = {{ block }}, 1 << MOD(ago, 60), 0)) AS present_{{ block }}
   {% endfor %}
   , [
-    ''{% for name in family.labels %}, IFNULL(MAX_BY({{ name }}, IF({{ name }} IS NULL, NULL, -ago)), ''){% endfor %}
+    ''{% for name, _ in family.labels %}, IFNULL(MAX_BY({{ name }}, IF({{ name }} IS NULL, NULL, -ago)), ''){% endfor %}
 
   ] AS labels
   , [

@@ -133,7 +133,7 @@ class Detectors:
         catalogue = overridden(self._compiled(), tenant)
         compiled = catalogue.plan
         tracker.step("scanning", done=0, total=len(compiled.detectors))
-        table, failed = self._scan(compiled, tenant, run_id, as_of)
+        table, failed = self._scan(compiled, tenant, as_of)
         run = Run(tenant=tenant, run_id=run_id, coverage=table.coverage, found_at=self._now())
         mutes, judged = judge_all(run, table, catalogue, failed, tracker)
         findings = grouped([finding for one in judged.values() for finding in one.findings], table, compiled.detectors)
@@ -156,21 +156,18 @@ class Detectors:
         tracker.finish({"ran": len(judged), "muted": len(mutes.reasons), "findings": len(findings)})
         return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings, failed)
 
-    def _scan(self, compiled: Plan, tenant: Tenant, run_id: str, as_of: date) -> tuple[Table, dict[str, str]]:
+    def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> tuple[Table, dict[str, str]]:
         """The rows of all statements, and why some have none."""
         dataset = f"aso_tenant_{tenant.tenant_id}"
         left_out = {day for event in tenant.expected_events for day in event.days}
         statements, parameters = compiled.sql(dataset), compiled.parameters(as_of, left_out)
-        # A name of the run's own: two runs of a tenant at once do not read each other's rows.
-        suffix = hashlib.sha256(run_id.encode()).hexdigest()[:12]
         found: dict[str, Mapping[str, Any]] = {}
         failed: dict[str, str] = {}
 
         def read(name: str) -> None:
             try:
-                found[name] = self._warehouse.columns(
-                    statements[name], f"{dataset}.scan_{name}_{suffix}", **parameters[name]
-                )
+                into = f"{dataset}.scan_{name}_{_mark(statements[name], parameters[name])}"
+                found[name] = self._warehouse.columns(statements[name], into, **parameters[name])
             except AppError as error:
                 failed[name] = f"{error.reason}: {error.message}"
 
@@ -223,6 +220,11 @@ def judge_all(
         if tracker is not None:
             tracker.step("judging", done=done, total=len(catalogue.plan.detectors), counts={"findings": found})
     return mutes, judged
+
+
+def _mark(sql: str, parameters: Mapping[str, Any]) -> str:
+    """Names what a statement yields: two runs at once read each other's rows only where they ask the same."""
+    return hashlib.sha256(f"{sql}{sorted(parameters.items())}".encode()).hexdigest()[:16]
 
 
 def _last_unless_quality(detector: Detector) -> tuple[bool, str]:

@@ -71,7 +71,7 @@ class Warehouse(Protocol):
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
         """A large result as numpy arrays by column: numbers (NULL is NaN), texts (None), lists of numbers (Ragged).
 
-        It goes through the table `into` (dataset.table), which is gone afterwards.
+        It goes through the table `into` (dataset.table), which expires within two hours.
         """
         ...
 

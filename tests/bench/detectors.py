@@ -27,40 +27,42 @@ from tests.support.detectors import AS_OF, Bench, connect
 ROWS_OF_30_DAYS = {"keyword": 117_740, "page": 45_793, "campaign": 12_990}
 MONTHS = (0, 1, 2, 12)
 AGAINST = "one query per detector"
-NUMBER = "MOD(number * 7919 + month * 104729, {})"
+NOISE = "MOD(number * 7919 + month * 104729, {})"
+ENTITY = "DIV(number, 30)"
+VISITS, CLICKS, SHOWN = f"(20 + {NOISE.format(90)})", f"(20 + {NOISE.format(60)})", f"(20 + {NOISE.format(900)})"
+RANK = f"(1 + MOD({ENTITY} * 37, 60))"
 FILLED = {
     "keyword": {
-        "impressions": f"20 + {NUMBER.format(900)}",
-        "clicks": f"1 + {NUMBER.format(20)}",
-        "position": f"1 + {NUMBER.format(300)} / 10",
-        "search_volume": "100 + MOD(DIV(number, 30) * 37, 5000)",
-        "difficulty": "MOD(DIV(number, 30) * 13, 100)",
-        "kgr": "MOD(DIV(number, 30) * 11, 200) / 100",
-        "conversions": "MOD(number, 2)",
-        "revenue": "MOD(number, 2) * 40",
-        "attributes": "JSON_OBJECT('page', CONCAT('/page/', CAST(MOD(DIV(number, 30), 1500) AS STRING)))",
+        "impressions": SHOWN,
+        "clicks": f"FLOOR({SHOWN} * 0.3 / {RANK} + MOD(number, 10) / 10)",
+        "position": f"{RANK} + {NOISE.format(10)} / 10",
+        "search_volume": f"10 + MOD({ENTITY} * 37, 150)",
+        "difficulty": f"MOD({ENTITY} * 13, 100)",
+        "kgr": f"MOD({ENTITY} * 11, 200) / 100",
+        "attributes": f"JSON_OBJECT('page', CONCAT('/page/', CAST(MOD({ENTITY}, 1500) AS STRING)))",
     },
     "page": {
-        "sessions": f"20 + {NUMBER.format(90)}",
-        "engaged_sessions": f"10 + {NUMBER.format(60)}",
-        "bounces": f"5 + {NUMBER.format(30)}",
-        "pageviews": f"40 + {NUMBER.format(120)}",
-        "conversions": "MOD(number * 31 + month, 7)",
-        "revenue": "MOD(number * 31 + month, 7) * 50",
+        "sessions": VISITS,
+        "engaged_sessions": f"DIV({VISITS} * 55, 100)",
+        "bounces": f"{VISITS} - DIV({VISITS} * 55, 100)",
+        "pageviews": f"{VISITS} * 2",
+        "conversions": f"FLOOR({VISITS} * 0.04 + MOD(number, 10) / 10)",
+        "revenue": f"FLOOR({VISITS} * 0.04 + MOD(number, 10) / 10) * 50",
         "attributes": (
-            "JSON_OBJECT('exits', MOD(number, 20), "
-            "'page_template', CONCAT('/t', CAST(MOD(DIV(number, 30), 20) AS STRING)))"
+            f"JSON_OBJECT('exits', DIV({VISITS} * 6, 10), "
+            f"'page_template', CONCAT('/t', CAST(MOD({ENTITY}, 20) AS STRING)))"
         ),
     },
     "campaign": {
-        "cost": f"30 + {NUMBER.format(70)}",
-        "clicks": f"20 + {NUMBER.format(60)}",
-        "impressions": f"900 + {NUMBER.format(1200)}",
-        "sessions": f"15 + {NUMBER.format(50)}",
-        "conversions": "MOD(number * 17 + month, 5)",
-        "revenue": "MOD(number * 17 + month, 5) * 45",
+        "cost": f"{CLICKS} * 1.2",
+        "clicks": CLICKS,
+        "impressions": f"{CLICKS} * 40 + {NOISE.format(200)}",
+        "sessions": f"DIV({CLICKS} * 9, 10)",
+        "conversions": f"FLOOR({CLICKS} * 0.05 + MOD(number, 10) / 10)",
+        "revenue": f"FLOOR({CLICKS} * 0.05 + MOD(number, 10) / 10) * 45",
         "attributes": (
-            "JSON_OBJECT('ads_conversions', MOD(number * 17 + month, 5), 'ads_value', MOD(number * 17 + month, 5) * 45)"
+            f"JSON_OBJECT('ads_conversions', FLOOR({CLICKS} * 0.05 + MOD(number, 10) / 10), "
+            f"'ads_value', FLOOR({CLICKS} * 0.05 + MOD(number, 10) / 10) * 45)"
         ),
     },
 }
