@@ -34,15 +34,16 @@ class Estimator:
     def statement(self, sql: str, parameters: Mapping[str, Any]) -> int:
         """Bytes that one statement reads."""
         tree = sqlglot.parse_one(sql, read="bigquery")
-        [table] = [one for one in tree.find_all(expressions.Table) if one.name.endswith("_entity_metrics")]
-        select = table.find_ancestor(expressions.Select)
-        assert select is not None
-        columns = {one.name for one in select.find_all(expressions.Column) if one.table == table.alias}
-        pruned = next(
-            one for one in select.args["where"].find_all(expressions.Between) if one.this.name in ("date", "month")
-        )
-        first, last = (parameters[pruned.args[end].name] for end in ("low", "high"))
-        return self._bytes(table.name, columns, pruned.this.name, first, last, "TRUE")
+        tables = [one for one in tree.find_all(expressions.Table) if one.name.endswith("_entity_metrics")]
+        columns, ranges = set(), set()
+        for table in tables:
+            select = table.find_ancestor(expressions.Select)
+            columns |= {one.name for one in select.find_all(expressions.Column) if one.table == table.alias}
+            between = select.args["where"].find_all(expressions.Between)
+            pruned = next(one for one in between if one.this.name in ("date", "month"))
+            ranges.add((pruned.this.name, *(parameters[pruned.args[end].name] for end in ("low", "high"))))
+        [(by, first, last)] = ranges
+        return self._bytes(tables[0].name, columns, by, first, last, "TRUE")
 
     def windows(self, plan: Plan, as_of: date) -> int:
         """Bytes of what is declared: of each kind of entities its own metrics over its own longest window."""
@@ -51,6 +52,8 @@ class Estimator:
         for name, scan in plan.scans.items():
             for family in scan.families:
                 for entity_type, asked in family.asked.items():
+                    if not asked.days:
+                        continue
                     named = {metric for _, _, metric in asked.sums} | set(asked.listed)
                     total += self._group(scan, parameters[name], entity_type, named, bool(asked.labels), asked.days)
         if plan.months is not None:
