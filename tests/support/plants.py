@@ -149,8 +149,13 @@ PLANTS: dict[str, Callable[[Thresholds], Plant]] = {
     "page_engagement_drop": _moves("engaged_sessions", 6, "min_fall", -1),
     "page_exit_spike": _moves("exits", 6, "min_rise", 1),
     "lp_organic_entrance_decay": lambda t: Plant(
-        (Effect("organic_sessions", times=ramp(-(1 - fallen(t["max_ratio"])) / (4 + 4 * fallen(t["max_ratio"])), 12),
-                last=83),)
+        (
+            Effect(
+                "organic_sessions",
+                times=ramp(-(1 - fallen(t["max_ratio"])) / (4 + 4 * fallen(t["max_ratio"])), 12),
+                last=83,
+            ),
+        )
     ),
     "device_cvr_gap": _gap,
     "device_cvr_sudden_drop": lambda t: Plant(
@@ -167,9 +172,12 @@ PLANTS: dict[str, Callable[[Thresholds], Plant]] = {
         )
     ),
     "source_new_valuable": lambda t: Plant(
-        (Effect("conversions", times=risen(t["min_ratio"]), last=27),), new=20,
-        volumes={"sessions": TIMES_THE_GUARD * t["min_sessions"] / 20,
-                 "conversions": TIMES_THE_GUARD * t["min_conversions"] / 20},
+        (Effect("conversions", times=risen(t["min_ratio"]), last=27),),
+        new=20,
+        volumes={
+            "sessions": TIMES_THE_GUARD * t["min_sessions"] / 20,
+            "conversions": TIMES_THE_GUARD * t["min_conversions"] / 20,
+        },
     ),
     "source_quality_decline": lambda t: Plant(
         (Effect("engaged_sessions", times=ramp(-2 * t["min_fall"] / 6 / 0.6, 8), last=55),),
@@ -214,10 +222,12 @@ PLANTS: dict[str, Callable[[Thresholds], Plant]] = {
     "kw_competitor_overtook": lambda t: Plant(
         (Effect("competitor_position", times=0.0, plus=3.0, last=20),),
         levels={"competitor_position": 8.0},
-        beside={"keyword": Plant(
-            (Effect("position", plus=2 * t["min_lead"], last=6),),
-            levels={"position": 4.0, "search_volume": TIMES_THE_GUARD * t["min_search_volume"]},
-        )},
+        beside={
+            "keyword": Plant(
+                (Effect("position", plus=2 * t["min_lead"], last=6),),
+                levels={"position": 4.0, "search_volume": TIMES_THE_GUARD * t["min_search_volume"]},
+            )
+        },
     ),
     "kw_rising_demand": lambda t: Plant(
         (Effect("impressions", times=ramp(2 * t["min_weekly_growth"], 8), last=55),), levels={"position": 6.0}
@@ -283,9 +293,7 @@ def planted(generator: np.random.Generator, detector: Detector) -> tuple[World, 
     return world, "properties/1" if detector.reads else world[detector.rows_of].ids[plant.place]
 
 
-def _own(
-    generator: np.random.Generator, detector: Detector, plant: Plant, names: set[str], days: int
-) -> Group:
+def _own(generator: np.random.Generator, detector: Detector, plant: Plant, names: set[str], days: int) -> Group:
     entity_type = detector.rows_of
     levels = {name: sqrt(one.low * one.high) for name in names if (one := made(entity_type, name)) is not None}
     levels |= plant.levels
@@ -317,8 +325,10 @@ def _own(
     return Group(
         [*group.ids, f"{entity_type}/large"],
         np.concatenate([group.rows, np.ones((1, days), dtype=bool) if not rest.rows.all() else rest.rows]),
-        {name: np.concatenate([values, np.where(rest.rows, rest.metrics[name], np.nan)])
-         for name, values in group.metrics.items()},
+        {
+            name: np.concatenate([values, np.where(rest.rows, rest.metrics[name], np.nan)])
+            for name, values in group.metrics.items()
+        },
     )
 
 
@@ -336,11 +346,10 @@ def _cut(one: Effect, days: int) -> Effect:
     return Effect(one.metric, times, plus, one.first, one.last, one.places)
 
 
-def _beside(
-    generator: np.random.Generator, entity_type: str, plant: Plant | None, names: set[str], days: int
-) -> Group:
+def _beside(generator: np.random.Generator, entity_type: str, plant: Plant | None, names: set[str], days: int) -> Group:
     if entity_type == "property":
-        return Maker(generator, entity_type, names, 1, days, {"sessions": 200_000.0}, silent=True).group()
+        usual = {name: sqrt(one.low * one.high) for name in names if (one := made(entity_type, name)) is not None}
+        return Maker(generator, entity_type, names, 1, days, usual | {"sessions": 200_000.0}, silent=True).group()
     count = len(NAMED.get(entity_type, ())) or 6
     levels = dict(plant.levels) if plant else {}
     effects = tuple(_cut(one, days) for one in plant.effects) if plant else ()

@@ -61,11 +61,11 @@ def found() -> Iterator[Row]:
 def edge(more: int) -> Iterator[Row]:
     """The same effects, one unit below a guard's least volume (`more` = 0) or exactly on it (`more` = 1)."""
     yield from _account()
-    # Five times the target CPA, 100, in 14 days.
-    cost = ramp(99 + more, 14)
+    # Twenty times the target CPA, 400, in 14 days.
+    cost = ramp(399 + more, 14)
     yield from _campaign("roas", lambda ago: ads(1.0, 10.0 if ago < 14 else 40.0, cost=float(cost(ago))))
-    # 15 conversions expected in 7 days: 60 in the 28 before.
-    base = ramp(59 + more, 28)
+    # 25 conversions expected in 7 days: 100 in the 28 before.
+    base = ramp(99 + more, 28)
     yield from _campaign("cpa", lambda ago: ads(0.2, 400.0) if ago < 7 else ads(float(base(ago - 7)), 400.0))
     # 100 clicks in 30 days.
     clicks = ramp(99 + more, 30)

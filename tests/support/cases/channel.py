@@ -64,10 +64,10 @@ def found() -> Iterator[Row]:
 
 def edge(more: int) -> Iterator[Row]:
     """The same effects, one unit below a guard's least volume (`more` = 0) or exactly on it (`more` = 1)."""
-    buyers, few = ramp(29 + more, 28), ramp(299 + more, 7)
+    buyers, few = ramp(99 + more, 28), ramp(299 + more, 7)
     shared, organic = ramp(19 + more, 90), ramp(1_999 + more, 28)
     yield from _property()
-    # 30 base conversions are needed.
+    # 100 base conversions are needed.
     yield from series("channel", "Email", DAYS, lambda ago: _visits(5, 0.1 if ago < 7 else buyers(ago - 7)))
     # 300 current sessions.
     yield from series(

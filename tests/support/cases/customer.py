@@ -79,8 +79,8 @@ def edge(more: int) -> Iterator[Row]:
     # 4 orders are needed.
     yield from _customers()
     yield from series("customer", "overdue", 1, steady(**_customer(3 + more, 55, 2_000.0)))
-    # 15 new customers in six weeks are needed.
-    few = ramp(14 + more, 42)
+    # 50 new customers in six weeks are needed.
+    few = ramp(49 + more, 42)
     yield from series(
         "channel", "Paid Search", DAYS, lambda ago: _channel(500.0, few(ago)) if ago < 42 else _channel(100.0, 2)
     )

@@ -123,7 +123,7 @@ def found() -> Iterator[Row]:
             _send(1_000, opens=600, clicks=77, machine_opens=500),
         ),
         "news/clicks": (_send(1_000), _send(1_000, clicks=25)),
-        "news/revenue": (_send(1_000), _send(1_000, revenue=60.0)),
+        "news/revenue": (_send(1_000, orders=20), _send(1_000, orders=20, revenue=60.0)),
     }
     for entity_id, (before, after) in drops.items():
         yield from series("email_type", entity_id, SENDS * EVERY, _sends(before, after))
@@ -149,7 +149,7 @@ def edge(more: int) -> Iterator[Row]:
     sends_of = {
         "news/opens": lambda send: _send(few(send), opens=20) if send < 4 else _send(1_000),
         "news/clicks": lambda send: _send(1_000, clicks=0 if send < 4 else clicks(send)),
-        "news/revenue": lambda send: _send(some(send), opens=150, clicks=25, revenue=1.0) if send < 4 else _send(1_000),
+        "news/revenue": lambda send: _send(some(send), opens=150, clicks=25, revenue=1.0) if send < 4 else _send(1_000, orders=20),
     }
     for entity_id, row in sends_of.items():
         yield from series(
@@ -158,8 +158,8 @@ def edge(more: int) -> Iterator[Row]:
             SENDS * EVERY,
             lambda ago, row=row: None if ago % EVERY else row(ago // EVERY),  # type: ignore[misc]
         )
-    # 500 delivered; 300 sent; 1,000 delivered in 30 days.
-    yield from series("email_campaign", "campaign/unsubscribed", DAYS, _campaign(510, 499 + more, 20, 1))
+    # 1,000 delivered; 300 sent; 1,000 delivered in 30 days.
+    yield from series("email_campaign", "campaign/unsubscribed", DAYS, _campaign(1_010, 999 + more, 30, 1))
     yield from series("email_campaign", "campaign/bounced", DAYS, _campaign(299 + more, 280, 0, 19))
     delivered = ramp(999 + more, 30)
     yield from series(

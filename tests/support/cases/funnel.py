@@ -80,7 +80,7 @@ def found() -> Iterator[Row]:
 def edge(more: int) -> Iterator[Row]:
     """The same effects, one unit below a guard's least volume (`more` = 0) or exactly on it (`more` = 1)."""
     entered, month, pair = ramp(199 + more, 7), ramp(499 + more, 28), ramp(299 + more, 28)
-    begun, carts, tries = ramp(149 + more, 7), ramp(99 + more, 30), ramp(99 + more, 7)
+    begun, carts, tries = ramp(149 + more, 7), ramp(99 + more, 30), ramp(199 + more, 7)
     yield from _site()
     # 200 current sessions are needed; it has too few in a month to be a leak.
     yield from series(
@@ -93,7 +93,7 @@ def edge(more: int) -> Iterator[Row]:
     # 300 of the device.
     yield from _pair("purchase", "mobile", "begin_checkout", lambda ago: _step(pair(ago), 0))
     yield from _pair("purchase", "desktop", "begin_checkout", steady(**_step(200, 160)))
-    # 150 checkouts begun; 100 carts abandoned in 30 days; 100 attempts to pay.
+    # 150 checkouts begun; 100 carts abandoned in 30 days; 200 attempts to pay.
     yield from series(
         "funnel", "checkout", DAYS, lambda ago: _checkout(begun(ago), 0) if ago < 7 else _checkout(100, 70)
     )

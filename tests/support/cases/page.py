@@ -68,7 +68,7 @@ def edge(more: int) -> Iterator[Row]:
         yield from series("page", f"/blog/{number}", DAYS, steady(**_page(10, 1)))
     # 200 current sessions are needed.
     few = ramp(199 + more, 7)
-    yield from series("page", "/shop/cvr", DAYS, lambda ago: _page(few(ago), 0 if ago < 7 else 2))
+    yield from series("page", "/shop/cvr", DAYS, lambda ago: _page(few(ago), 0 if ago < 7 else 3))
     yield from series("page", "/shop/engagement", DAYS, lambda ago: _page(few(ago), 0, engaged=3 if ago < 7 else 20))
     # 280 base sessions are needed.
     base = ramp(279 + more, 28)

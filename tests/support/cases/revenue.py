@@ -102,8 +102,8 @@ def _products(orders: Callable[[int], float]) -> Iterator[Row]:
 def found() -> Iterator[Row]:
     """One entity for each detector that it finds."""
     yield from _around()
-    yield from series("property", "properties/anomaly", 57, _anomaly(5))
-    yield from series("property", "properties/trend", DAYS, _trend(lambda ago: 10))
+    yield from series("property", "properties/anomaly", 57, _anomaly(10))
+    yield from series("property", "properties/trend", DAYS, _trend(lambda ago: 30))
     yield from series("property", "properties/order-value", DAYS, _order_value(lambda ago: 3))
     yield from series("property", "properties/discounts", MONTHS_BACK, lambda ago: _discounts(ago, 1_000.0, 3))
     yield from series("property", "properties/refunds", DAYS, lambda ago: _payments(20, 2 if ago < 28 else ago % 2))
@@ -115,9 +115,9 @@ def found() -> Iterator[Row]:
 def edge(more: int) -> Iterator[Row]:
     """The same effects, one unit below a guard's least volume (`more` = 0) or exactly on it (`more` = 1)."""
     yield from _around()
-    # 5 orders on the median day; 30 a week; 60 in 28 days.
-    yield from series("property", "properties/anomaly", 57, _anomaly(4 + more))
-    weekly, monthly = ramp(29 + more, 7), ramp(59 + more, 28)
+    # 10 orders on the median day; 200 a week; 60 in 28 days.
+    yield from series("property", "properties/anomaly", 57, _anomaly(9 + more))
+    weekly, monthly = ramp(199 + more, 7), ramp(59 + more, 28)
     yield from series("property", "properties/trend", DAYS, _trend(weekly))
     yield from series("property", "properties/order-value", DAYS, _order_value(monthly))
     # 200 orders in the three months, one row a month.

@@ -94,10 +94,10 @@ def edge(more: int) -> Iterator[Row]:
     yield from _largest((AS_OF - date(2026, 4 - more, 1)).days + 1, churned=100)
     yield from series("plan", "yearly", DAYS, lambda ago: _plan(2_000, 0, plan_interval="year"))
     # 100 active subscriptions are needed, and 50 for the price.
-    yield from series("plan", "spiking", DAYS, lambda ago: _plan(99 + more, 1 if ago < 30 or ago % 3 == 0 else 0))
+    yield from series("plan", "spiking", DAYS, lambda ago: _plan(99 + more, 1 if ago < 30 or ago % 2 == 0 else 0))
     yield from series("plan", "mispriced", DAYS, lambda ago: _plan(49 + more, 1))
-    # 50 trials are needed.
-    trials = ramp(49 + more, 30)
+    # 75 trials are needed.
+    trials = ramp(74 + more, 30)
 
     def of_trials(ago: int) -> Row:
         ended, converted = (trials(ago), 0) if ago < 30 else (2, 1)
