@@ -5,7 +5,7 @@ its kind. Its text grows with metrics and windows, not with detectors: condition
 One pass for all families of entities: what is billed are a table's columns and partitions, once a statement.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -123,6 +123,12 @@ class Family:
     def _types(self, of: str, name: str) -> str:
         """The entity types of which a label or metric is asked."""
         return _quoted(kind for kind, asked in sorted(self.asked.items()) if name in getattr(asked, of))
+
+    def columns_of(self, entity_type: str) -> set[str]:
+        """Of its layout, what is asked of one entity type."""
+        seen = {f"seen_{span['key']}" for span in self.spans}
+        sums = self.asked[entity_type].sums
+        return seen | {f"{'sum' if kind == 'days' else kind}_{span.key}_{metric}" for kind, span, metric in sums}
 
     def listed_of(self, entity_type: str) -> list[str]:
         """The metrics whose single days it yields of one entity type, in order."""
@@ -258,8 +264,11 @@ def compiled(detectors: tuple[Detector, ...]) -> Plan:
     needs = _Needs()
     for detector in detectors:
         needs.read(detector)
+    # What several families read is kept whole in each: a folded entity would count twice where another lists it.
+    readers = Counter(kind for name, asked in needs.scans.items() if name != "year" for kind in asked)
+    several = {kind for kind, number in readers.items() if number > 1}
     families = {
-        name: Family(name, asked, {} if name == "year" else _foldable(name, detectors, asked))
+        name: Family(name, asked, {} if name == "year" else _foldable(name, detectors, asked, several))
         for name, asked in sorted(needs.scans.items())
         if any(one.days for one in asked.values())
     }
@@ -399,13 +408,15 @@ def _types(detector: Detector, scope: str) -> set[str]:
     return {detector.rows_of, "property", *STAND_INS}
 
 
-def _foldable(scan: str, detectors: Iterable[Detector], asked: Mapping[str, _Asked]) -> dict[str, tuple[Bounds, ...]]:
+def _foldable(
+    scan: str, detectors: Iterable[Detector], asked: Mapping[str, _Asked], several: set[str]
+) -> dict[str, tuple[Bounds, ...]]:
     """Entity types whose small entities may be summed up as one, with the least volumes that keep one by itself.
 
     Each detector of the type must demand some volume of the entity's own, and nobody may look for single entities.
     """
     found: dict[str, list[Bounds]] = defaultdict(list)
-    kept: set[str] = {"property", *SITE_PARTS} - {"page", "landing_page", "source_medium"}
+    kept: set[str] = ({"property", *SITE_PARTS} - {"page", "landing_page", "source_medium"}) | several
     for detector in detectors:
         if scan != detector.scanned_by:
             continue

@@ -148,7 +148,9 @@ def _piece(name: str, family: Family | None, entity_type: str, columns: Columns,
     layout, labels = family.layout, family.labels
     numbers = _square(columns["numbers"], places, len(layout))
     texts = _square(columns["labels"], places, len(labels) + 1)
-    known = {column: numbers[:, place] for place, column in enumerate(layout) if column}
+    # A family's row has the columns of all its types: of those that are not asked of this one nothing was looked for.
+    asked = family.columns_of(entity_type)
+    known = {column: numbers[:, place] for place, column in enumerate(layout) if column in asked}
     known["oldest"] = columns["oldest"][places].astype(np.float64)
     present = {int(key[8:]): columns[key][places] for key in columns if key.startswith("present_")}
     values = columns["list_values"]

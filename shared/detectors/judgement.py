@@ -66,6 +66,8 @@ def judge(run: Run, detector: Detector, table: Table) -> Judged:
     outcome = _tested(detector, names, tested)
     q = false_discovery(outcome.p) if outcome.p.size else outcome.p
     effect = expression.true(names.of(detector.effect))
+    # What is off by nothing is no finding; where the amount is not known the effect alone decides.
+    effect &= ~(np.asarray(names.of(detector.change), dtype=np.float64) <= 0)
     chosen = [
         place for place, index in enumerate(tested) if effect[index] and _significant(detector, outcome.p, q, place)
     ]

@@ -35,6 +35,8 @@ from shared.tenants.records import SourceSettings, Tenant
 from shared.tenants.service import Tenants
 
 SOURCE = "ga4"
+FAILED = "it failed"
+"""How the reason of a detector begins whose declaration failed on the data; the run's closing line names it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class RunResult:
     candidates: int
     findings: int
     failed: Mapping[str, str] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
 
 
 class Detectors:
@@ -154,7 +157,9 @@ class Detectors:
         )
         self._ops.put(f"detector_runs/{run_id}", account.document())
         tracker.finish({"ran": len(judged), "muted": len(mutes.reasons), "findings": len(findings)})
-        return RunResult(run_id, as_of, len(judged), len(mutes.reasons), account.candidates, account.findings, failed)
+        broken = {name: reason for name, reason in mutes.reasons.items() if reason.startswith(FAILED)}
+        counts = (len(judged), len(mutes.reasons), account.candidates, account.findings)
+        return RunResult(run_id, as_of, *counts, failed=failed, broken=broken)
 
     def _scan(self, compiled: Plan, tenant: Tenant, as_of: date) -> tuple[Table, dict[str, str]]:
         """The rows of all statements, and why some have none."""
@@ -215,7 +220,11 @@ def judge_all(
     found = 0
     for done, detector in enumerate(sorted(catalogue.plan.detectors, key=_last_unless_quality), start=1):
         if not mutes.silences(detector):
-            judged[detector.id] = mutes.heard(detector, judge(run, detector, table))
+            try:
+                judged[detector.id] = mutes.heard(detector, judge(run, detector, table))
+            except Exception as error:  # noqa: BLE001  One that fails on a tenant's data takes no other with it.
+                mutes.reasons[detector.id] = f"{FAILED}: {type(error).__name__}"
+                continue
             found += len(judged[detector.id].findings)
         if tracker is not None:
             tracker.step("judging", done=done, total=len(catalogue.plan.detectors), counts={"findings": found})

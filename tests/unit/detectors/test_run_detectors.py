@@ -10,7 +10,9 @@ from shared.analytics.messages import EtlFinished
 from shared.analytics.records import RETENTION_DAYS
 from shared.detectors.catalogue import catalogue
 from shared.detectors.compiler import statements_of
+from shared.detectors.judgement import Judged
 from shared.detectors.messages import DetectorRunFinished, DetectorsRequested
+from shared.detectors.muting import Mutes
 from shared.errors import Unavailable
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
 
@@ -184,4 +186,19 @@ def test_a_statement_that_fails_silences_only_what_stands_on_it_and_is_tried_aga
     assert failed == {one.id for one in catalogue() if "year" in statements_of(one)}
     assert "channel_revenue_drop" in failed
     assert "page_cvr_drop" not in failed
+    assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
+
+
+def test_a_declaration_that_fails_on_a_tenants_data_takes_no_other_with_it(clients, mocker):
+    def judged(run, detector, table):
+        if detector.id == "page_cvr_drop":
+            raise ZeroDivisionError
+        return Judged(tested=1)
+
+    mocker.patch("shared.detectors.service.judge", judged)
+    mocker.patch.object(Mutes, "silences", return_value=False)
+    assert handle(pushed({"tenant_id": "acme", "as_of": "2026-10-18", "run_id": "r1"}), clients).status_code == 204
+    run = clients.ops.documents["detector_runs/r1"]
+    assert run["muted"] == {"page_cvr_drop": "it failed: ZeroDivisionError"}
+    assert len(run["ran"]) == len(catalogue()) - 1
     assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
