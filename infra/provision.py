@@ -1,7 +1,8 @@
 """Make a tenant ready, here or in production: python -m infra.provision TENANT [SETTINGS as JSON].
 
-SETTINGS: {"name": "Shop", "currency": "EUR", "sources": {"ga4": {"property_id": "properties/1"}}}. Which project it
-works on is what the environment says, as for every function (docs/settings.md). Idempotent.
+SETTINGS: {"name": "Shop", "currency": "EUR", "sources": {"ga4": {"property_id": "properties/1"}},
+"detectors": {"page_cvr_drop": {"thresholds": {"min_sessions": 500}}}}. Which project it works on is what the
+environment says, as for every function (docs/settings.md). Idempotent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ def main(tenant_id: str, settings: str = "{}") -> int:
     """Provision one tenant in the project that the environment names; 1 and a sentence where that cannot be."""
     from pydantic import ValidationError
 
+    from shared.detectors.catalogue import catalogue
+    from shared.detectors.overrides import problems
     from shared.errors import AppError
     from shared.runtime.clients import connect
     from shared.tenants.provision import provision_tenant
@@ -21,6 +24,10 @@ def main(tenant_id: str, settings: str = "{}") -> int:
 
     try:
         given = json.loads(settings)
+        wrong = problems(catalogue(), given.get("detectors", {}))
+        if wrong:
+            print("\n".join(f"detectors.{name}: {problem}" for name, problem in wrong.items()), file=sys.stderr)
+            return 1
         sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
         clients = connect()
         provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from infra.provision import main
@@ -23,3 +25,11 @@ def test_what_cannot_be_provisioned_is_said_in_a_sentence(
 ):
     assert main(*arguments) == 1
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_override_of_what_no_detector_has_is_refused_before_anything_is_made(capsys):
+    wrong = {"detectors": {"page_cvr_drop": {"thresholds": {"min_session": 5}}, "page_cvr_dorp": {"enabled": False}}}
+    assert main("acme", json.dumps(wrong)) == 1
+    said = capsys.readouterr().err
+    assert "detectors.page_cvr_drop: override of thresholds.min_session: it has no such threshold" in said
+    assert "detectors.page_cvr_dorp: no such detector" in said
