@@ -89,7 +89,7 @@ class Recomputation:
     # --- the six detectors -------------------------------------------------------------------------------------
 
     def page_cvr_drop(self) -> Verdicts:
-        """Conversions per session of 7 days below three quarters of the 28 days before."""
+        """Conversions per session of 7 days below three quarters of the 28 days before; six tenths of a small page."""
         cur, base, verdicts = self._ago(0, 6), self._ago(7, 34), {}
         for page in self._sums["page"]:
             n1, n2 = self._own("page", page, "sessions", cur), self._own("page", page, "sessions", base)
@@ -108,7 +108,9 @@ class Recomputation:
             expected = self._expected("page", page, "sessions", cur, base)
             mid = (x2 / n2 - x1 / n1) * n1 * 30 / 7 * self._worth("page", page)
             verdicts[page] = Verdict(
-                found=x1 / n1 < 0.75 * x2 / n2 and x1 / n1 < 0.85 * fall * x2 / n2 and n1 >= 0.5 * expected,
+                found=x1 / n1 < (0.75 if x2 >= 70 else 0.6) * x2 / n2
+                and x1 / n1 < 0.85 * fall * x2 / n2
+                and n1 >= 0.5 * expected,
                 numbers={
                     "cur_sessions": n1,
                     "cur_conversions": x1,

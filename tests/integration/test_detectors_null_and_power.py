@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from shared.detectors.catalogue import catalogue
 from shared.detectors.compiler import compiled, plan
@@ -25,8 +26,8 @@ NOT_PLANTED = {
     "x_keyword_rank_to_revenue": "its effect is that nothing rises: there is no threshold to plant twice of",
     "lp_new_page_underperforms": "a page must be replaced for it; its cases do so",
 }
-SHUFFLES, SITES, REPLICATES = 20, 6, 40
-MOST_OF_ALL, MOST_OF_ONE, ENOUGH_JUDGED = 0.01, 0.03, 100
+SHUFFLES, SITES, REPLICATES = 20, 8, 40
+MOST_OF_ALL, MOST_OF_ONE, SURE = 0.01, 0.03, 0.05
 LEAST_FOUND = 0.8
 
 
@@ -51,11 +52,11 @@ class Count:
         return self.flagged.total() / self.judged.total()
 
     def too_many(self) -> dict[str, tuple[int, int]]:
-        """Detectors that flag too much, with flagged and judged; where few are judged one flag is no share."""
+        """Detectors that surely flag more than their share, with flagged and judged: of few a flag or two is chance."""
         return {
             name: (self.flagged[name], judged)
             for name, judged in self.judged.items()
-            if judged >= ENOUGH_JUDGED and self.flagged[name] > MOST_OF_ONE * judged
+            if stats.binom.sf(self.flagged[name] - 1, judged, MOST_OF_ONE) < SURE
         }
 
 

@@ -149,7 +149,9 @@ def edge(more: int) -> Iterator[Row]:
     sends_of = {
         "news/opens": lambda send: _send(few(send), opens=20) if send < 4 else _send(1_000),
         "news/clicks": lambda send: _send(1_000, clicks=0 if send < 4 else clicks(send)),
-        "news/revenue": lambda send: _send(some(send), opens=150, clicks=25, revenue=1.0) if send < 4 else _send(1_000, orders=20),
+        "news/revenue": lambda send: (
+            _send(some(send), opens=150, clicks=25, revenue=1.0) if send < 4 else _send(1_000, orders=20)
+        ),
     }
     for entity_id, row in sends_of.items():
         yield from series(
