@@ -76,7 +76,7 @@ def test_an_interval_is_refused_where_the_test_gives_none(tmp_path):
 
 def test_explains_a_detector():
     told = explain("page_cvr_drop", None)
-    assert told["thresholds"]["max_ratio"] == 0.75
+    assert told["thresholds"]["max_ratio_of_large"] == 0.75
     assert told["before_as_of"]["base"] == {"first": 7, "last": 34, "unit": "day"}
     assert "`aso_tenant_TENANT.daily_entity_metrics`" in told["statements"]["days"]
 
