@@ -8,7 +8,9 @@ from functions.run_detectors.main import handle
 from shared.adapters.bigquery import BigQueryWarehouse
 from shared.analytics.records import DailyEntityMetrics, MonthlyEntityMetrics
 from shared.analytics.rollup import roll_up
+from shared.detectors.compiler import Plan
 from shared.detectors.records import DetectorRun, Finding
+from shared.detectors.service import Detectors
 from shared.ops.records import StageCount
 from shared.schema.bigquery import plain_table
 from shared.settings import Settings
@@ -65,6 +67,13 @@ class Bench:
     def roll_up(self, as_of: date = AS_OF) -> None:
         """Bring the monthly rollup up to what was loaded."""
         roll_up(self.warehouse, self.tenant_id, as_of - timedelta(days=760), as_of)
+
+    def judge_by(self, plan: Plan) -> None:
+        """Run these detectors instead of the whole catalogue."""
+        clients = self.clients
+        clients.detectors = Detectors(
+            self.warehouse, self.ops, clients.progress, self.publisher, clients.tenants, compiled=lambda: plan
+        )
 
     def run(self, as_of: date = AS_OF) -> tuple[DetectorRun, list[Row]]:
         """POST, then deliver the message that it publishes; the run's account and its findings."""
