@@ -97,7 +97,7 @@ def test_run_ends_well_and_loses_nothing(sample_run: SampleRun):
     assert summary["events_delivered"] >= summary["documents_written"]
     assert summary["metric_rows"] > 0
     assert summary["entities"] > 0
-    assert summary["detectors_run"] == 12
+    assert summary["detectors_run"] >= 60
     assert set(summary["seconds"]) >= {"start", "sync", "stream and etl", "detectors", "opportunities"}
 
 
@@ -354,7 +354,8 @@ def test_current_tables_equal_the_views_once_merged(cloud: LocalCloud, clients: 
     tables = {record.table.table for record in streamed_records() if record.table}
     assert {each["table"].partition(".")[2] for each in said["tables"]} == tables
     assert all(each["status"] in ("merged", "empty") for each in said["tables"])
-    for table in sorted(tables):
+    # Nobody has completed an opportunity yet: there is no hit rate.
+    for table in sorted(tables - {"detector_hit_rates"}):
         columns = ", ".join(_comparable(clients, table))
         live = f"SELECT {columns} FROM `{DATASET}.{table}`"
         base = f"SELECT {columns} FROM `{DATASET}.{table}_base` WHERE NOT deleted AND refused_reason IS NULL"
