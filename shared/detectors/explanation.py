@@ -1,5 +1,6 @@
 """What a detector does, for people: the answer to `explain`, and the pages of docs/detectors."""
 
+from functools import cache
 from typing import Any
 
 from shared.detectors import overrides
@@ -35,6 +36,7 @@ def explain(detector_id: str, tenant: Tenant | None) -> dict[str, Any]:
     }
 
 
+@cache
 def pages() -> dict[str, str]:
     """docs/detectors: a page of each domain, and an index; by file name."""
     domains: dict[str, list[Detector]] = {}
