@@ -102,9 +102,10 @@ SELECT
   {# Single days, for what a sum cannot tell: weekdays, medians, trends, resampling. #}
   {% if family.listed %}
   , ARRAY_AGG(IF(is_listed, ago, NULL) IGNORE NULLS ORDER BY ago) AS list_ago
+  {# A metric that is not asked of a type has no list at all there, and with one NULL all that is joined is NULL. #}
   , ARRAY_CONCAT(
     {% for name, types in family.listed %}
-    ARRAY_AGG(IF(is_listed{{ types }}, {{ name }}, NULL) IGNORE NULLS ORDER BY ago){{ "," if not loop.last }}
+    IFNULL(ARRAY_AGG(IF(is_listed{{ types }}, {{ name }}, NULL) IGNORE NULLS ORDER BY ago), ARRAY<FLOAT64>[]){{ "," if not loop.last }}
     {% endfor %}
   ) AS list_values
   {% else %}

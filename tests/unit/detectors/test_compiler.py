@@ -42,6 +42,11 @@ def test_nothing_that_the_emulator_and_bigquery_read_differently_is_used(tree):
     assert not list(tree.find_all(expressions.Qualify))
 
 
+def test_no_list_that_is_joined_to_others_is_null(tree):
+    for joined in tree.find_all(expressions.ArrayConcat):
+        assert all(isinstance(one, expressions.Coalesce) for one in (joined.this, *joined.expressions))
+
+
 @pytest.mark.parametrize("name", READS)
 def test_each_family_reads_the_metrics_once_and_by_partitions_that_parameters_choose(name):
     tables = [table for table in TREES[name].find_all(expressions.Table) if table.name.endswith("_entity_metrics")]
