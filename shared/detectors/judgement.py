@@ -215,12 +215,17 @@ def _finding(run: Run, names: Names, index: int, facts: _Facts) -> Finding:
         found_at=run.found_at,
         change=values["value_change"],
         cause=detector.cause,
-        ranking=round((value.mid or 0.0) * confidence, 2),
+        ranking=rank(value, confidence),
         keyword=entity_id if detector.entity_type == "keyword" else values.get("keyword") or "",
         content_id=entity_id if detector.entity_type == "content" else values.get("content_id"),
         estimated_traffic=_whole(values.get("estimates_traffic")),
         estimated_difficulty=values.get("estimates_difficulty"),
     )
+
+
+def rank(value: EstimatedValue, confidence: float) -> float:
+    """What the list is sorted by: monthly value x confidence; 0 where no value is claimed."""
+    return round((value.mid or 0.0) * confidence, 2)
 
 
 def _whole(value: float | None) -> int | None:

@@ -8,7 +8,7 @@ from shared.detectors.compiler import statements_of
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Detector
 from shared.detectors.homes import sources_of
-from shared.detectors.judgement import Judged
+from shared.detectors.judgement import Judged, rank
 from shared.detectors.metrics import SOURCES
 from shared.detectors.records import Finding
 
@@ -49,10 +49,10 @@ class Mutes:
         for dampened, share in detector.dampens.items():
             for found in judged.findings:
                 loss = share if isinstance(share, float) else float(found.evidence["numbers"].get(share) or 0)
-                if dampened == "source":
-                    self._doubted[found.entity_id] = 1 - loss
-                else:
-                    self._dampened[dampened] = 1 - loss
+                # Of several findings on one thing the gravest counts, whichever was found last.
+                left, of = max(1 - loss, 0.0), found.entity_id if dampened == "source" else dampened
+                factors = self._doubted if dampened == "source" else self._dampened
+                factors[of] = min(factors.get(of, 1.0), left)
         findings = [self._dampen(found) for found in judged.findings if not self._event_stopped(found)]
         return replace(judged, findings=findings)
 
@@ -94,7 +94,9 @@ class Mutes:
         factor = min([self._dampened.get(found.entity_type, 1.0), *doubts])
         if factor == 1.0:
             return found
-        return found.model_copy(update={"confidence_score": round(found.confidence_score * factor, 4)})
+        confidence = round(found.confidence_score * factor, 4)
+        ranking = rank(found.estimated_value, confidence)
+        return found.model_copy(update={"confidence_score": confidence, "ranking": ranking})
 
 
 def _dates(found: Finding) -> list[date]:

@@ -1,0 +1,41 @@
+"""What the detectors of data quality do to the findings of others."""
+
+from datetime import UTC, date, datetime
+
+from shared.detectors.catalogue import catalogue
+from shared.detectors.coverage import Coverage
+from shared.detectors.judgement import Judged
+from shared.detectors.muting import Mutes
+from shared.detectors.records import Finding
+from shared.opportunities.records import EstimatedValue
+
+DETECTORS = {one.id: one for one in catalogue()}
+AS_OF = date(2026, 10, 18)
+
+
+def _finding(detector, entity_id, **numbers):
+    return Finding(
+        run_id="r", detector_id=detector, entity_type=DETECTORS[detector].entity_type, entity_id=entity_id,
+        direction="down", tenant_id="t", as_of=AS_OF, opportunity_type="x", title="A title", confidence_score=0.8,
+        severity="low", estimated_value=EstimatedValue(mid=1000.0), recommendation="Do it now.", ranking=800.0,
+        evidence={"numbers": numbers}, found_at=datetime(2026, 10, 19, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def _heard(mutes, detector, *findings):
+    return mutes.heard(DETECTORS[detector], Judged(len(findings), list(findings))).findings
+
+
+def test_a_finding_that_is_doubted_ranks_by_what_confidence_is_left():
+    mutes = Mutes(Coverage(AS_OF, {}, {}))
+    _heard(mutes, "dq_volume_anomaly", _finding("dq_volume_anomaly", "ga_page_performance"))
+    [doubted] = _heard(mutes, "page_cvr_drop", _finding("page_cvr_drop", "/a"))
+    assert (doubted.confidence_score, doubted.ranking) == (0.4, 400.0)
+
+
+def test_of_two_doubts_about_one_thing_the_graver_counts():
+    mutes = Mutes(Coverage(AS_OF, {}, {}))
+    shares = [_finding("lp_not_set_share", "(not set)", share=share) for share in (0.5, 0.1)]
+    _heard(mutes, "lp_not_set_share", *shares)
+    [doubted] = _heard(mutes, "lp_paid_low_cvr", _finding("lp_paid_low_cvr", "/a"))
+    assert doubted.confidence_score == 0.4
