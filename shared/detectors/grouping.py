@@ -84,6 +84,11 @@ class _Lineage:
             for label, value in self._labels[child].items()
         )
 
+    def is_of_another(self, child: int, parent: int) -> bool:
+        """True where a label of the child names another entity of the parent's kind: it is no part of this one."""
+        kind = self._findings[parent].entity_type
+        return any(kind in PARENTS.get(label, ()) for label in self._labels[child]) and not self.is_of(child, parent)
+
     def is_same(self, one: int, other: int) -> bool:
         """True where two findings are of one entity, or of one that the other is known by."""
         first, second = self._findings[one], self._findings[other]
@@ -129,7 +134,7 @@ def _parent(child: int, members: list[int], findings: list[Finding], lineage: _L
         return max(named, key=lambda one: _size(findings[one]))
     kind = findings[child].entity_type
     broader = next((line[: line.index(kind)] for line in LINES if kind in line), ())
-    alike = [one for one in members if findings[one].entity_type in broader]
+    alike = [one for one in members if findings[one].entity_type in broader and not lineage.is_of_another(child, one)]
     return min(alike, key=lambda one: (broader.index(findings[one].entity_type), -_size(findings[one])), default=None)
 
 

@@ -45,6 +45,11 @@ def _grouped(*findings, **yields_to):
     return {one.entity_id: leads.get(one.part_of) for one in found}, {one.entity_id: one for one in found}
 
 
+def _parts_of(*findings, **yields_to):
+    detectors = [SimpleNamespace(id=one.detector_id, yields_to=yields_to.get(one.detector_id, [])) for one in findings]
+    return {one.detector_id: one.part_of for one in grouped(list(findings), _Table(), detectors)}
+
+
 def test_a_channel_leads_its_source_and_the_pages_that_fell_with_it():
     leads, found = _grouped(
         _finding("page_traffic_drop", "page", "/a", 100),
@@ -54,6 +59,14 @@ def test_a_channel_leads_its_source_and_the_pages_that_fell_with_it():
     assert leads == {"/a": "Email", "news / email": "Email", "Email": None}
     children = found["Email"].evidence["children"]
     assert [(child["entity_id"], child["share"]) for child in children] == [("news / email", 0.3), ("/a", 0.1)]
+
+
+def test_a_source_is_no_part_of_a_channel_that_it_does_not_belong_to():
+    source = _finding("source_traffic_drop", "source_medium", "news / email", 900)
+    social = _finding("channel_traffic_drop", "channel", "Paid Social", 1000)
+    assert _grouped(source, social)[0] == {"news / email": None, "Paid Social": None}
+    leads, _ = _grouped(source, social, _finding("site_traffic_drop", "property", "site", 5000))
+    assert leads == {"news / email": "site", "Paid Social": "site", "site": None}
 
 
 @pytest.mark.parametrize(("change", "lead"), [(699, "Email"), (700, "news / email")])
@@ -100,12 +113,11 @@ def test_a_label_names_the_parent():
 
 
 def test_an_overlapping_detector_yields_on_the_same_entity_only():
-    leads, _ = _grouped(
-        _finding("kw_rank_drop", "keyword", "shoes", 5, cause="ranking"),
-        _finding("kw_lost_top3", "keyword", "shoes", 5, cause="ranking"),
-        kw_rank_drop=["kw_lost_top3"],
-    )
-    assert leads == {"shoes": None} or leads["shoes"] in (None, "shoes")
+    rank_drop = _finding("kw_rank_drop", "keyword", "shoes", 5, cause="ranking")
+    lost_top3 = _finding("kw_lost_top3", "keyword", "shoes", 5, cause="ranking")
+    assert _parts_of(rank_drop, lost_top3, kw_rank_drop=["kw_lost_top3"]) == {
+        "kw_rank_drop": identity("t", lost_top3), "kw_lost_top3": None,
+    }  # fmt: skip
     _, found = _grouped(
         _finding("kw_rank_drop", "keyword", "boots", 5, cause="ranking"),
         _finding("kw_lost_top3", "keyword", "shoes", 5, cause="ranking"),
@@ -138,13 +150,8 @@ def test_yielding_passes_on_to_who_leads_at_last():
 
 
 def test_detectors_that_yield_to_each_other_still_have_one_that_leads():
-    leads, _ = _grouped(
-        _finding("one", "keyword", "a", 5, cause=None),
-        _finding("other", "content", "b", 5, cause=None),
-        one=["other"],
-        other=["one"],
-    )
-    assert leads == {"a": None, "b": None}
+    one, other = _finding("one", "keyword", "a", 5, cause=None), _finding("other", "keyword", "a", 5, cause=None)
+    assert _parts_of(one, other, one=["other"], other=["one"]) == {"one": None, "other": identity("t", one)}
 
 
 def test_order_of_findings_does_not_matter():
