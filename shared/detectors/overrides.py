@@ -10,6 +10,9 @@ from shared.detectors.compiler import Plan, compiled
 from shared.detectors.declaration import Detector
 from shared.tenants.records import Tenant
 
+LARGEST = 1e9
+"""Beyond any count, cost or ratio that is meant; what is worked out of larger ones would not fit a whole number."""
+
 
 class Override(BaseModel):
     """One detector's: `{"enabled": false}`, or `{"thresholds": {"min_sessions": 500}}`."""
@@ -61,6 +64,8 @@ def read(detector: Detector, values: Any) -> tuple[Override, str | None]:
             return Override(), f"override of thresholds.{name}: it has no such threshold; it has {known}"
         if value < 0 <= detector.thresholds[name]:
             return Override(), f"override of thresholds.{name}: a number of at least 0 is expected"
+        if abs(value) > LARGEST:
+            return Override(), f"override of thresholds.{name}: a number of at most {LARGEST:,.0f} is expected"
     return override, None
 
 

@@ -158,8 +158,13 @@ def test_explains_with_the_thresholds_of_the_tenant(clients):
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ({"thresholds": {"min_session": 9}}, "thresholds.min_session: it has no such threshold; it has large_conversions"),
+        (
+            {"thresholds": {"min_session": 9}},
+            "thresholds.min_session: it has no such threshold; it has large_conversions",
+        ),
         ({"thresholds": {"min_sessions": "many"}}, "thresholds.min_sessions: Input should be a valid number"),
+        ({"thresholds": {"min_sessions": 1e300}}, "thresholds.min_sessions: a number of at most 1,000,000,000"),
+        ({"thresholds": {"min_sessions": float("nan")}}, "thresholds.min_sessions: Input should be a finite number"),
         ({"thresholds": {"min_sessions": -1}}, "thresholds.min_sessions: a number of at least 0"),
         ({"enable": False}, "enable: Extra inputs are not permitted"),
         (7, "the detector: Input should be a valid dictionary"),
