@@ -262,8 +262,8 @@ def _binary(operation: Callable[[Any, Any], Any], left: Evaluate, right: Evaluat
 
 
 def any_of(words: Iterable[str]) -> str:
-    """A pattern that finds any of the words; empty, which finds nothing, where there are none."""
-    return "|".join(re.escape(word.lower()) for word in words)
+    """A pattern that finds any of the words; empty, which finds nothing, where there are none. A blank is no word."""
+    return "|".join(re.escape(word.strip().lower()) for word in words if word.strip())
 
 
 def aligned(left: Any, right: Any) -> tuple[Any, Any]:

@@ -42,6 +42,11 @@ def test_text_is_compared_with_text():
     assert list(expression.true(expression.evaluate("entity_id IN ('mobile', '')", lambda _: ids))) == [True, False]
 
 
+def test_a_blank_among_the_words_of_a_tenant_finds_nothing():
+    assert expression.any_of(["", " "]) == ""
+    assert expression.any_of(["", "Acme.com "]) == r"acme\.com"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
