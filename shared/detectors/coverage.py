@@ -1,6 +1,6 @@
 """Which days have data, by entity type: what can be judged, and how days of the two windows match by weekday."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.detectors.declaration import Detector, Span
-from shared.detectors.metrics import SITE_PARTS, SPARSE, STAND_INS
+from shared.detectors.metrics import PERCEPTS, SITE_PARTS, SPARSE, STAND_INS
 
 LEAST_SITE_COVER = 0.9
 """`property` rows are the site where they cover this share of the days that the entity type covers."""
@@ -22,15 +22,20 @@ class Coverage:
     as_of: date
     days: Mapping[str, frozenset[int]]
     months: Mapping[str, frozenset[int]]
+    left_out: frozenset[date] = frozenset()
 
     @classmethod
     def of(
-        cls, as_of: date, days: Mapping[str, frozenset[int]], months: Mapping[str, frozenset[int]] | None = None
+        cls,
+        as_of: date,
+        days: Mapping[str, frozenset[int]],
+        months: Mapping[str, frozenset[int]] | None = None,
+        left_out: Iterable[date] = (),
     ) -> "Coverage":
-        """From the days on which entities of each type have rows."""
+        """From the days on which entities of each type have rows. left_out: those of events that were expected."""
         any_type: frozenset[int] = frozenset().union(*days.values())
         found = {name: any_type if name in SPARSE else own for name, own in days.items() if own}
-        return cls(as_of, found, months or {})
+        return cls(as_of, found, months or {}, frozenset(left_out))
 
     def resolved(self, span: Span) -> Span:
         """The window with the days that it has in this month."""
@@ -68,7 +73,8 @@ class Coverage:
                     continue
                 have, unit = self.count(entity_type, span), "months" if span.unit == "month" else "days"
                 if have < window.least_covered * span.days:
-                    return f"no data: {entity_type} has rows on {have} of the {span.days} {unit} of window {name}"
+                    said = f"no data: {entity_type} has rows on {have} of the {span.days} {unit} of window {name}"
+                    return said + self._but_for_events(entity_type, span)
         return None
 
     @property
@@ -106,6 +112,11 @@ class Coverage:
             weights = np.divide(of_cur, of_base, out=np.zeros(7), where=of_base > 0)
         found: NDArray[np.float64] = weights[self.weekdays(base)] * in_base
         return found
+
+    def _but_for_events(self, entity_type: str, span: Span) -> str:
+        """How many of a window's days are missing because the tenant expected something on them."""
+        held = [day for day in self.left_out if span.in_days and span.holds((self.as_of - day).days)]
+        return f"; {len(held)} are left out for expected events" if held and entity_type not in PERCEPTS else ""
 
     def _month(self, ago: int) -> str:
         index = self.as_of.year * 12 + self.as_of.month - 1 - ago

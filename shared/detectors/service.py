@@ -178,7 +178,7 @@ class Detectors:
 
         with ThreadPoolExecutor(len(statements) or 1) as pool:
             list(pool.map(read, statements))
-        entities, coverage = gathered(partial(Coverage.of, as_of), compiled, found)
+        entities, coverage = gathered(partial(Coverage.of, as_of, left_out=left_out), compiled, found)
         return Table(entities, coverage, tenant), failed
 
     def _replace(self, tenant_id: str, run_id: str, as_of: date, findings: list[Finding]) -> None:

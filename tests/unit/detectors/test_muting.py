@@ -1,6 +1,6 @@
 """What the detectors of data quality do to the findings of others."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from shared.detectors.catalogue import catalogue
 from shared.detectors.coverage import Coverage
@@ -39,3 +39,12 @@ def test_of_two_doubts_about_one_thing_the_graver_counts():
     _heard(mutes, "lp_not_set_share", *shares)
     [doubted] = _heard(mutes, "lp_paid_low_cvr", _finding("lp_paid_low_cvr", "/a"))
     assert doubted.confidence_score == 0.4
+
+
+def test_what_is_missing_because_it_was_expected_is_said():
+    days = {"page": frozenset(range(11)) | frozenset(range(22, 100)), "property": frozenset(range(100))}
+    sale = [AS_OF - timedelta(days=ago) for ago in range(11, 22)]
+    said = Coverage.of(AS_OF, days, left_out=sale).lacking(DETECTORS["page_cvr_drop"])
+    rows = "no data: page has rows on 17 of the 28 days of window base"
+    assert said == f"{rows}; 11 are left out for expected events"
+    assert Coverage.of(AS_OF, days).lacking(DETECTORS["page_cvr_drop"]) == rows
