@@ -131,7 +131,8 @@ def not_found(stored: Values | None, run: DetectorRun, now: datetime) -> Values 
         return None
     noticed = _noticed(stored, now)
     before = {**stored, **noticed}
-    clear_runs = judgement.clear_runs or 0
+    # Of what a person took up again after it was closed the days in a row begin anew.
+    clear_runs = 0 if "clear_runs" in noticed else judgement.clear_runs or 0
     counted = clear_runs and judgement.day == run.as_of
     if counted or not (judgement.status in OPEN or _is_over(before, run)):
         return {**before, "updated_at": now} if noticed else None
@@ -172,7 +173,7 @@ def _noticed(stored: Values, now: datetime) -> Values:
     decided_at = stored.get("decided_at")
     at = decided_at if not history and isinstance(decided_at, datetime) else now
     found = moved({**stored, "status": known}, status, at, "person", "noticed by a run")
-    return {name: value for name, value in found.items() if name not in ("status", "closed_at", "clear_runs")}
+    return {name: value for name, value in found.items() if name != "status"}
 
 
 def _is_over(stored: Values, run: DetectorRun) -> bool:

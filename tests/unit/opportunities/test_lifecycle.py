@@ -253,6 +253,16 @@ def test_completed_that_is_found_after_its_outcome_is_new_and_keeps_the_outcome(
     assert again["history"][-1]["why"] == "found again after its outcome was measured"
 
 
+def test_what_a_client_takes_up_again_is_closed_by_three_further_clear_runs():
+    taken_up = {**stored_after(-1, -2, -3), "status": "in_progress"}
+    stored = missed(taken_up, 4) or {}
+    assert (stored["status"], stored["clear_runs"], stored["closed_at"]) == ("in_progress", 1, None)
+    as_decided = missed(decided(taken_up | {"status": "closed"}, "in_progress"), 4) or {}
+    assert stored == as_decided | {"history": stored["history"]}
+    stored = missed(missed(stored, 5) or {}, 6) or {}
+    assert (stored["status"], stored["clear_runs"]) == ("closed", 3)
+
+
 def test_completion_that_a_client_wrote_is_dated_by_the_first_run_that_sees_it():
     stored = {**stored_after(), "status": "completed"}
     for changed in (found(stored, 1), missed(stored, 1)):
