@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from bqemulator.versioning.snapshots import SnapshotManager
 
 APPEND_STREAMS = 64
 TRANSLATIONS = 500
+MADE = re.compile(r"\s*CREATE OR REPLACE TABLE `([^`]+)`")
+"""A table that a statement makes anew: whether it was there before changes nothing of what is read."""
 SHARED = DuckDBEngine.connection.fget
 OWN = threading.local()
 
@@ -80,7 +83,9 @@ def _remembered(translate: Any) -> Any:
 
     @functools.wraps(translate)
     def remembered(self: Any, bq_sql: str, *, schema: Any = None, caller: Any = None, **options: Any) -> Any:
-        key = (bq_sql, repr(schema), repr(caller))
+        made = MADE.match(bq_sql)
+        read = {name: one for name, one in (schema or {}).items() if made is None or not made[1].endswith(name)}
+        key = (bq_sql, repr(read), repr(caller))
         if key not in known:
             known[key] = translate(self, bq_sql, schema=schema, caller=caller, **options)
             if len(known) > TRANSLATIONS:
