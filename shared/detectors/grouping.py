@@ -17,6 +17,8 @@ from shared.opportunities.lifecycle import identity
 
 MOST = 0.7
 """A child that holds this share of its parent's change is the cause; the parent only shows it."""
+TOO_MUCH = 1.5
+"""What fell by more than this many times its parent fell for reasons of its own: it explains nothing of the parent."""
 FAMILIES = {"conversions": "sales", "revenue": "sales"}
 """Causes that are one to people: what is not converted is not earned."""
 LINES = (
@@ -151,7 +153,7 @@ def _below(root: int, children: Mapping[int, list[int]]) -> list[int]:
 def _holder(parent: int, children: list[int], findings: list[Finding]) -> int | None:
     """The child that holds most of its parent's change."""
     shares = [(share, child) for child in children if (share := _share(findings[child], findings[parent])) is not None]
-    share, child = max(shares, default=(0.0, -1))
+    share, child = max((one for one in shares if one[0] <= TOO_MUCH), default=(0.0, -1))
     return child if share >= MOST else None
 
 

@@ -1,4 +1,4 @@
--- Replaces the findings of one run: written twice is written once. One statement, so that nobody sees half of them.
+-- Writes findings of one run; the first portion clears what the run had written before, so that a repeat is the same.
 MERGE `{{ table }}` AS target
 USING (
   SELECT
@@ -37,7 +37,7 @@ USING (
   FROM UNNEST(JSON_EXTRACT_ARRAY(@findings)) AS entry
 ) AS source
 ON FALSE
-WHEN NOT MATCHED BY SOURCE AND target.as_of = @as_of AND target.run_id = @run_id THEN DELETE
+WHEN NOT MATCHED BY SOURCE AND @clears AND target.as_of = @as_of AND target.run_id = @run_id THEN DELETE
 WHEN NOT MATCHED BY TARGET THEN INSERT (
   run_id, detector_id, entity_type, entity_id, direction, tenant_id, as_of, opportunity_type, title,
   confidence_score, severity, estimated_value, recommendation, evidence, p_value, q_value,

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,8 @@ from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings, Tenant
 from shared.tenants.service import Tenants
 
-SOURCE = "ga4"
+PORTION_BYTES = 3_000_000
+"""Of findings in one statement: texts within texts grow when they are escaped."""
 FAILED = "it failed"
 """How the reason of a detector begins whose declaration failed on the data; the run's closing line names it."""
 
@@ -187,11 +188,10 @@ class Detectors:
             table=f"aso_tenant_{tenant_id}.detector_findings",
             schema_version=Finding.schema_version,
         )
-        rows = []
-        for finding in findings:
-            values = finding.model_dump(mode="json")
-            rows.append({**values, "evidence": orjson.dumps(values["evidence"]).decode()})
-        self._warehouse.execute(sql, as_of=as_of, run_id=run_id, findings=orjson.dumps(rows).decode())
+        # A request to BigQuery holds 10 MB: many findings go in several. The first one clears what the run had written.
+        for place, rows in enumerate(_portions(findings)):
+            found = orjson.dumps(rows).decode()
+            self._warehouse.execute(sql, as_of=as_of, run_id=run_id, findings=found, clears=place == 0)
 
     def _count(self, run: Run, compiled: Plan, mutes: Mutes, judged: Mapping[str, Judged]) -> None:
         counts = []
@@ -231,6 +231,21 @@ def judge_all(
     return mutes, judged
 
 
+def _portions(findings: list[Finding]) -> Iterator[list[dict[str, Any]]]:
+    """Findings as rows, in portions that a statement can take; one at least."""
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for finding in findings:
+        values = finding.model_dump(mode="json")
+        evidence = orjson.dumps(values["evidence"])
+        if rows and size + len(evidence) > PORTION_BYTES:
+            yield rows
+            rows, size = [], 0
+        rows.append({**values, "evidence": evidence.decode()})
+        size += len(evidence) + 2_000
+    yield rows
+
+
 def _mark(sql: str, parameters: Mapping[str, Any]) -> str:
     """Names what a statement yields: two runs at once read each other's rows only where they ask the same."""
     return hashlib.sha256(f"{sql}{sorted(parameters.items())}".encode()).hexdigest()[:16]
@@ -251,6 +266,7 @@ def _tenants(asked: DetectorsAsked) -> list[str]:
 
 
 def _settled(tenant: Tenant, asked_at: datetime) -> date:
-    """The last day that the source no longer restates."""
-    settling = tenant.sources.get(SOURCE, SourceSettings()).settling_days
+    """The last day that none of the tenant's sources restates any more: sources are judged side by side."""
+    enabled = [source for source in tenant.sources.values() if source.enabled] or [SourceSettings()]
+    settling = max(source.settling_days for source in enabled)
     return asked_at.astimezone(UTC).date() - timedelta(days=1 + settling)

@@ -252,3 +252,13 @@ def test_one_row_more_of_attributes_does_not_matter(warehouse):
     run, findings = bench.run()
     assert findings == []
     assert "page_cvr_drop" in run.ran
+
+
+def test_many_findings_are_written_in_portions_and_a_repeat_writes_them_once(warehouse, mocker):
+    mocker.patch("shared.detectors.service.PORTION_BYTES", 5_000)
+    bench = Bench(warehouse, "portions")
+    bench.load(found())
+    run, findings = bench.run()
+    assert len(findings) == run.findings > 3
+    bench.clients.detectors.run("portions", run.run_id, AS_OF)
+    assert len(bench.account(run.run_id)[1]) == run.findings

@@ -207,3 +207,14 @@ def test_a_declaration_that_fails_on_a_tenants_data_takes_no_other_with_it(clien
     assert run["muted"] == {"page_cvr_drop": "it failed: ZeroDivisionError"}
     assert len(run["ran"]) == len(catalogue()) - 1
     assert clients.publisher.messages == [DetectorRunFinished(tenant_id="acme", run_id="r1")]
+
+
+def test_no_day_is_judged_that_one_of_the_sources_still_restates(clients):
+    sources = {
+        "ga4": {"settling_days": 1},
+        "google_ads": {"settling_days": 5},
+        "old": {"settling_days": 9, "enabled": False},
+    }
+    clients.documents.documents["tenants/acme"]["sources"] = sources
+    handle(pushed({"tenant_id": "acme", "run_id": "r1"}), clients)
+    assert clients.ops.documents["detector_runs/r1"]["as_of"] == (TODAY - timedelta(days=6)).isoformat()
