@@ -92,11 +92,15 @@ class Table:
         return float("nan")
 
     def click_curve(self) -> Curve:
-        """Positions, and the share of impressions that are clicked there: the site's own, else the usual one.
+        """Positions, and the share of impressions that are clicked there: the tenant's, the site's own, the usual one.
 
         A worse position never has more clicks: noisy neighbours are pooled (isotonic regression). Searches for the
         brand are left out: they are clicked whatever stands beside.
         """
+        own_shares = self.tenant.click_shares
+        if own_shares:
+            places = np.arange(len(own_shares) + 2, dtype=np.float64)
+            return places, np.array([own_shares[0], *own_shares, 0.0])
         keywords = self.entities("keyword")
         brand = expression.any_of(self.tenant.brand_terms)
         branded = [bool(brand and re.search(brand, str(one).lower())) for one in keywords.ids]

@@ -2,7 +2,7 @@
 
 from datetime import date as Day
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -49,6 +49,10 @@ class Tenant(Record):
     value_per_conversion: float | None = Field(None, gt=0, description="Overrides the measured one.")
     target_cpa: float | None = Field(None, gt=0, description="What a conversion of an ad may cost.")
     target_roas: float | None = Field(None, gt=0, description="What an ad's cost must bring in, as a multiple.")
+    click_shares: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        [],
+        description="Share of searches that click on position 1, 2, ...; overrides the curve fitted on the keywords.",
+    )
     own_domains: list[str] = Field([], description="Hosts of the tenant's own sites.")
     brand_terms: list[str] = Field([], description="Words that make a search one for the brand.")
     expected_events: list[ExpectedEvent] = Field([], description="Their days are in no window and no baseline.")

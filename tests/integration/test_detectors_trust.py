@@ -262,3 +262,23 @@ def test_many_findings_are_written_in_portions_and_a_repeat_writes_them_once(war
     assert len(findings) == run.findings > 3
     bench.clients.detectors.run("portions", run.run_id, AS_OF)
     assert len(bench.account(run.run_id)[1]) == run.findings
+
+
+def test_days_of_an_expected_event_leave_window_and_baseline(warehouse):
+    """A sale doubles visits and no conversions for two days; nothing is found where the tenant expected it."""
+
+    def rows():
+        yield from series("property", "properties/1", DAYS, steady(sessions=20_000, conversions=800.0))
+        usual, crowd = {"sessions": 300, "conversions": 15.0}, {"sessions": 1_500, "conversions": 5.0}
+        yield from series("page", "/sale", DAYS, lambda ago: dict(crowd if ago in (2, 3) else usual))
+
+    days = [AS_OF - timedelta(days=ago) for ago in (3, 2)]
+    event = {"name": "Sale", "kind": "campaign", "first": days[0].isoformat(), "last": days[1].isoformat()}
+    surprised, expecting = Bench(warehouse, "surprised"), Bench(warehouse, "expecting", expected_events=[event])
+    found_in = []
+    for bench in (surprised, expecting):
+        bench.load(rows())
+        run, findings = bench.run()
+        assert "page_cvr_drop" in run.ran, run.muted.get("page_cvr_drop")
+        found_in.append(("page_cvr_drop", "/sale") in _names(findings))
+    assert found_in == [True, False]

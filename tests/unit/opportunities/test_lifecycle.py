@@ -5,8 +5,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from shared.detectors.catalogue import catalogue
 from shared.opportunities import lifecycle
 from shared.opportunities.records import Opportunity, PersonsStatus
+from shared.schema.bigquery import columns
 from tests.unit.opportunities.samples import FIRST_DAY, NOW, finding, run
 
 
@@ -382,3 +384,16 @@ def test_any_life_is_told_the_same_by_repeated_and_late_runs():
 
 def _run(stored: dict[str, Any] | None, finds: bool, day: int, changes: dict[str, Any]) -> dict[str, Any] | None:
     return found(stored, day, **changes) if finds else missed(stored, day)
+
+
+def test_the_table_of_opportunities_has_every_column_of_the_specification():
+    declared = {column.name: (column.type, column.mode) for column in columns(Opportunity)}
+    required = {"opportunity_id": "STRING", "opportunity_type": "STRING", "keyword": "STRING", "status": "STRING"}
+    required |= {"detected_at": "TIMESTAMP", "created_at": "TIMESTAMP"}
+    nullable = {"confidence_score": "FLOAT64", "estimated_traffic": "INT64", "estimated_difficulty": "FLOAT64"}
+    nullable |= {"recommendation": "STRING", "content_id": "STRING"}
+    assert {name: declared[name][0] for name in {**required, **nullable}} == {**required, **nullable}
+    assert Opportunity.table.partition_by == "detected_at"
+    assert Opportunity.table.cluster_by == ("status", "opportunity_type")
+    types = {one.opportunity_type for one in catalogue()}
+    assert {"low_hanging_fruit", "content_gap", "rank_improvement"} <= types
