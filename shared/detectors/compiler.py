@@ -230,7 +230,7 @@ class Plan:
     @property
     def statements(self) -> int:
         """How many statements read the metrics."""
-        return len(self.sql("d"))
+        return len(self.scans) + (self.months is not None)
 
     def sql(self, dataset: str) -> dict[str, str]:
         """The statements by name."""

@@ -71,8 +71,6 @@ class Mutes:
         lacking = self.coverage.lacking(detector)
         if lacking is not None:
             return lacking
-        if detector.mutes or detector.dampens:
-            return None
         for source in sources_of(detector):
             if source in self._stale:
                 return f"{source} has not arrived in time"

@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
+
 from shared.detectors.catalogue import catalogue
 from shared.detectors.coverage import Coverage
 from shared.detectors.judgement import Judged
@@ -48,3 +50,19 @@ def test_what_is_missing_because_it_was_expected_is_said():
     rows = "no data: page has rows on 17 of the 28 days of window base"
     assert said == f"{rows}; 11 are left out for expected events"
     assert Coverage.of(AS_OF, days).lacking(DETECTORS["page_cvr_drop"]) == rows
+
+
+@pytest.mark.parametrize(
+    ("source", "detector"),
+    [("ga_funnel_events", "dq_tracking_stopped"), ("ga_landing_pages", "lp_not_set_share")],
+    ids=["an event that nobody loaded has not stopped", "a share of days that are missing is no share"],
+)
+def test_what_silences_others_is_silenced_itself_where_its_own_days_are_missing(source, detector):
+    every = frozenset(range(100))
+    mutes = Mutes(Coverage(AS_OF, dict.fromkeys(("event", "landing_page", "property"), every), {}))
+    assert not mutes.silences(DETECTORS[detector])
+    missing = _finding("dq_missing_day", source)
+    missing.evidence["missing_days"] = [AS_OF.isoformat()]
+    _heard(mutes, "dq_missing_day", missing)
+    assert mutes.silences(DETECTORS[detector])
+    assert mutes.reasons[detector].startswith(f"{source} has no rows on 2026-10-18")
