@@ -46,12 +46,13 @@ deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRES
 
 install: $(STAMP) ## Virtual environment and packages
 
-$(STAMP): requirements.txt requirements-dev.txt
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing: install it, or say PYTHON=/path/to/python3"; exit 3; }
 	@echo "Preparing $(VENV) (once, about a minute and a half)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 3; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 .PHONY: help run up down tenant test check bench format generate deploy install

@@ -92,7 +92,9 @@ class Table:
     name: `dataset.table`, the dataset with placeholders: `aso_tenant_{tenant_id}.opportunities`.
     partition_by: a DATE or TIMESTAMP field, by day or month. retention_days: None keeps rows for ever.
     merge_every_seconds: how often the current table of a streamed record is merged (its view is always exact).
-    log_retention_days: how long the changelog of a streamed record is kept.
+    log_retention_days: how long the changelog of a streamed record is kept; None for ever. What is not merged yet is
+    kept in any case. changelog: False keeps no history at all, only what the next merge and late repeats need.
+    log: name of the changelog where it is not `<table>_raw_changelog`, which an extension's log may already have.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Table:
     retention_days: int | None = None
     merge_every_seconds: int = 900
     log_retention_days: int | None = None
+    changelog: bool = True
+    log: str = ""
 
     @property
     def dataset(self) -> str:
@@ -160,6 +164,13 @@ class Record(BaseModel):
     def streamed(cls) -> bool:
         """True where documents of the record are streamed into tables."""
         return cls.collection is not None and cls.table is not None
+
+
+class Undeclared(Record):
+    """A document of a collection that nobody declared: no columns of its own, its fields are kept as lossless JSON.
+
+    Each such collection is a subclass that is made when its first document is seen (shared/streaming/streams.py).
+    """
 
 
 def _stored(value: Any) -> Any:

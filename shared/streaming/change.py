@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from shared.errors import Rejected
 from shared.streaming.values import EPOCH, Fields, micros
 
-Operation = Literal["CREATE", "UPDATE", "DELETE", "EXPIRE"]
+Operation = Literal["CREATE", "UPDATE", "DELETE", "EXPIRE", "IMPORT"]
 
 EventData = events.DocumentEventData.pb()
 # The tags of value, old_value and update_mask: no base64 text begins with one.
@@ -100,6 +100,29 @@ def read_change(body: Any, event_id: str, event_time: str | datetime | None) -> 
         created=micros(document.create_time),
         fields=data.value.fields if is_there else None,
         old_fields=data.old_value.fields if was_there else None,
+    )
+
+
+def read_document(document: Any, event_id: str, operation: Operation = "IMPORT") -> Change:
+    """A document as it was read (raw protobuf), as the change that made it so: it repeats that write's version.
+
+    So a copy can never overwrite or resurrect anything beside live writes: whatever came later has a higher version.
+    """
+    name: str = document.name
+    parts = name.split("/", 5)
+    version = micros(document.update_time)
+    return Change(
+        event_id=event_id,
+        document_name=name,
+        database=parts[3],
+        path=parts[5],
+        operation=operation,
+        version=version,
+        deleted=False,
+        timestamp=version,
+        created=micros(document.create_time),
+        fields=document.fields,
+        old_fields=None,
     )
 
 

@@ -31,6 +31,11 @@ class Row:
     refused_reason: str | None
 
 
+def canonical(encoded: Mapping[str, Any]) -> bytes:
+    """Encoded fields as JSON, keys in order: equal documents are equal text, so their hashes can be compared."""
+    return orjson.dumps(encoded, option=orjson.OPT_SORT_KEYS)
+
+
 def make_row(change: Change, record: type[Record], names: Mapping[str, str], appended_at: int) -> Row:
     """The row of a change. A document that is not valid keeps its raw data, and `refused_reason` says why.
 
@@ -44,9 +49,9 @@ def make_row(change: Change, record: type[Record], names: Mapping[str, str], app
         "document_name": change.document_name,
         "document_id": change.document_id,
         "operation": change.operation,
-        "data": None if data is None else orjson.dumps(data),
-        "old_data": None if old_data is None else orjson.dumps(old_data),
-        "path_params": orjson.dumps(names),
+        "data": None if data is None else canonical(data),
+        "old_data": None if old_data is None else canonical(old_data),
+        "path_params": canonical(names),
         "version": change.version,
         "deleted": change.deleted,
         "appended_at": appended_at,

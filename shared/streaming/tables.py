@@ -12,7 +12,7 @@ from functools import cache
 
 from shared.schema.bigquery import SCHEMA_VERSION, Column, TableDefinition, columns, first_line
 from shared.schema.ports import Warehouse
-from shared.schema.record import Record, Table
+from shared.schema.record import Record, Table, Undeclared
 from shared.schema.sql import render
 
 EXTENSION_COLUMNS = (
@@ -32,11 +32,8 @@ REFUSED_REASON = Column("refused_reason", "STRING", "NULLABLE", "Why the documen
 CREATE_TIME = Column("create_time", "TIMESTAMP", "NULLABLE", "When the document was created.")
 OWN_COLUMNS = (VERSION, DELETED, APPENDED_AT, SCHEMA_VERSION, REFUSED_REASON, CREATE_TIME)
 LOG_COLUMNS = (*EXTENSION_COLUMNS, *OWN_COLUMNS)
-BASE_COLUMNS = (
-    *(column for column in EXTENSION_COLUMNS if column.name in ("document_name", "document_id", "data", "path_params")),
-    *OWN_COLUMNS,
-)
 VIEW_COLUMNS = ("schema_version", "document_name", "version")
+UNDECLARED_VIEW_COLUMNS = (*VIEW_COLUMNS, "document_id", "data", "path_params", "create_time")
 RESERVED = frozenset(column.name for column in LOG_COLUMNS)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """As a view's `tail_from`: the whole log is tail, which is always correct, only slower."""
@@ -61,12 +58,11 @@ def log_table(record: type[Record]) -> TableDefinition:
     table = _table(record)
     return TableDefinition(
         dataset=table.dataset,
-        table=f"{table.table}_raw_changelog",
+        table=table.log or f"{table.table}_raw_changelog",
         columns=(*LOG_COLUMNS, *typed_columns(record)),
         description=f"Changes of: {first_line(record)}",
         partition_by=APPENDED_AT.name,
         partition_type="HOUR",
-        expiration_days=table.log_retention_days,
         cluster_by=("document_name",),
     )
 
@@ -82,7 +78,6 @@ def base_table(record: type[Record]) -> TableDefinition:
     return replace(
         log_table(record),
         table=f"{table.table}_base",
-        columns=(*BASE_COLUMNS, *typed_columns(record)),
         description=f"As of the last merge, deleted ones included: {first_line(record)}",
         partition_by=table.partition_by,
         partition_type=table.partition_type,
@@ -101,10 +96,17 @@ def exact_view(record: type[Record], dataset: str, tail_from: datetime = BEGINNI
         "streaming/sql/exact_view.sql",
         log=f"{dataset}.{log_table(record).table}",
         base=f"{dataset}.{base_table(record).table}",
-        columns=(*(column.name for column in typed_columns(record)), *VIEW_COLUMNS),
+        columns=view_columns(record),
         # Whole seconds: earlier is always correct, and the emulator mistakes a fraction in the text for a number.
         tail_from=tail_from.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00"),
     )
+
+
+def view_columns(record: type[Record]) -> tuple[str, ...]:
+    """Names of the columns of the exact view."""
+    if issubclass(record, Undeclared):
+        return UNDECLARED_VIEW_COLUMNS
+    return (*(column.name for column in typed_columns(record)), *VIEW_COLUMNS)
 
 
 def view_name(record: type[Record], dataset: str) -> str:

@@ -1,6 +1,7 @@
 MERGE `{{ base }}` AS base
 USING (
-  SELECT {{ columns | join(", ") }}
+  SELECT {% for column in columns %}{{ "IF(deleted, old_data, NULL) AS old_data" if column == "old_data" else column }}{{ ", " if not loop.last }}{% endfor %}
+
   FROM `{{ log }}`
   WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
 {% if pruned_by %}

@@ -98,7 +98,7 @@ def test_a_streamed_record_gets_the_extensions_columns_first():
     log = log_table(Invoice)
     assert log.table == "invoices_raw_changelog"
     assert log.columns[: len(EXTENSION_COLUMNS)] == EXTENSION_COLUMNS
-    assert (log.partition_by, log.partition_type, log.expiration_days) == ("appended_at", "HOUR", 30)
+    assert (log.partition_by, log.partition_type, log.expiration_days) == ("appended_at", "HOUR", None)
     assert log.column_names()[-1] == "expires_at"
     assert log.column_names().count("schema_version") == 1
 
