@@ -9,10 +9,10 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(STAMP) ## Start the local cloud, load the sample, open for browsing (ONCE=1: write .local/run-summary.json and exit)
-	@$(BIN)/python -m infra.local run $(if $(ONCE),--once) --sample $(SAMPLE)
+	@$(BIN)/python -m infra.local run $(if $(ONCE),--once) --sample $(SAMPLE) $(if $(DATABASES),--databases "$(DATABASES)")
 
-up: $(STAMP) ## Start the local cloud alone, empty; `source .local/env` to use it
-	@$(BIN)/python -m infra.local up --detach --sample $(SAMPLE)
+up: $(STAMP) ## Start the local cloud alone, empty; `source .local/env` to use it (DATABASES="shop": stream that Firestore database too)
+	@$(BIN)/python -m infra.local up --detach --sample $(SAMPLE) $(if $(DATABASES),--databases "$(DATABASES)")
 
 down: $(STAMP) ## End the local cloud
 	@$(BIN)/python -m infra.local down
@@ -40,8 +40,8 @@ format: $(STAMP) ## Format and fix what can be fixed
 generate: $(STAMP) ## Write the files that are generated from the declarations
 	@$(BIN)/python -m infra.generate
 
-deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRESTORE=nam5 REDIS_URL= VPC_CONNECTOR=] (APPLY=1 runs it)
-	@$(if $(PROJECT),,echo "say where to: make deploy PROJECT=x REGION=y"; exit 2;) $(BIN)/python -m infra.deploy --project $(PROJECT) --region $(or $(REGION),us-central1) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) \
+deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRESTORE=nam5 DATABASES="shop" REDIS_URL= VPC_CONNECTOR=] (APPLY=1 runs it)
+	@$(if $(PROJECT),,echo "say where to: make deploy PROJECT=x REGION=y"; exit 2;) $(BIN)/python -m infra.deploy --project $(PROJECT) --region $(or $(REGION),us-central1) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) $(if $(DATABASES),--databases "$(DATABASES)") \
 		$(if $(REDIS_URL),--redis-url $(REDIS_URL)) $(if $(VPC_CONNECTOR),--vpc-connector $(VPC_CONNECTOR)) $(if $(APPLY),--apply)
 
 install: $(STAMP) ## Virtual environment and packages

@@ -5,19 +5,34 @@ The local cloud and the deployment read the same model, so that what runs here i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
 from croniter import croniter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from shared.schema.registry import streamed_records
+from shared.streaming.streams import declared_patterns
+
+DEFAULT_DATABASE = "(default)"
+OPS_DATABASE = "ops"
 LONGEST_ACK_DEADLINE_SECONDS = 600  # of every subscription: a push answered later comes again, without end
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=48)]
 TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{2,99}$")]
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,99}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^(\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9])$")]
 AccountName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 
 
@@ -30,13 +45,18 @@ class _Declared(BaseModel):
 
 
 class FirestoreTrigger(_Declared):
-    """Writes of documents of one database that match a path pattern."""
+    """Writes of documents that match a path pattern; a trigger watches one database, so there is one for each."""
 
-    database: str = "(default)"
+    databases: tuple[DatabaseName, ...] = ()
+    """Empty: those that the deployment streams, the same for every function that leaves it out."""
     event: Annotated[
         str, StringConstraints(pattern=r"^google\.cloud\.firestore\.document\.v1\.\w+(\.withAuthContext)?$")
     ] = "google.cloud.firestore.document.v1.written"
     document: str = "{document=**}"
+
+    def watched(self, streamed: Sequence[str]) -> tuple[str, ...]:
+        """The databases whose writes it hears, where the deployment streams `streamed`."""
+        return tuple(dict.fromkeys(self.databases or streamed))
 
 
 class Schedule(_Declared):
@@ -94,9 +114,31 @@ class FunctionSpec(_Declared):
         """The name where underscores are not allowed: triggers, subscriptions, services."""
         return self.name.replace("_", "-")
 
+    def trigger_id(self, database: str) -> str:
+        """The name of the Firestore trigger through which writes of `database` reach this function."""
+        return self.dashed if database == DEFAULT_DATABASE else f"{self.dashed}--{database}"
+
     def subscription(self, topic: str) -> str:
         """The name of the push subscription through which `topic` reaches this function."""
         return f"{self.dashed}--{topic}"
+
+
+def streamed_databases(given: Iterable[str] = ()) -> tuple[str, ...]:
+    """The databases whose writes are streamed: those that declared records and patterns name, and those given.
+
+    FunctionSpecError for what names no database, and for `ops`, where Scout's own writes would call Scout for ever.
+    """
+    declared = {record.collection.database for record in streamed_records() if record.collection is not None}
+    declared |= {pattern.database for pattern in declared_patterns()}
+    found = tuple(dict.fromkeys((DEFAULT_DATABASE, *sorted(declared), *given)))
+    for database in found:
+        try:
+            TypeAdapter(DatabaseName).validate_python(database)
+        except ValidationError:
+            raise FunctionSpecError(f"databases: {database!r} is not a Firestore database's name") from None
+    if OPS_DATABASE in found:
+        raise FunctionSpecError(f"databases: {OPS_DATABASE} holds Scout's own state and is not streamed")
+    return found
 
 
 def load_functions(folder: Path) -> list[FunctionSpec]:

@@ -102,7 +102,7 @@ def functions_table() -> str:
     for spec in load_functions(ROOT / "functions"):
         callers = ["HTTP"] if spec.trigger.http else []
         if spec.trigger.firestore:
-            callers.append(f"Firestore `{spec.trigger.firestore.document}`")
+            callers.append(f"Firestore `{spec.trigger.firestore.document}` of each streamed database")
         callers += [f"topic `{topic}`" for topic in spec.trigger.topics]
         callers += [f"schedule `{schedule.cron}`" for schedule in spec.trigger.schedules]
         lines.append(

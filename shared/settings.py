@@ -22,6 +22,9 @@ class Settings(BaseSettings):
 
     project: str = Field(alias="GOOGLE_CLOUD_PROJECT", description="Google Cloud project that holds everything.")
     database: str = Field("(default)", alias="SCOUT_DATABASE", description="Firestore database of tenants' data.")
+    databases: str = Field(
+        "(default)", alias="SCOUT_DATABASES", description="Firestore databases whose writes are streamed, by blanks."
+    )
     ops_database: str = Field(
         "ops",
         alias="SCOUT_OPS_DATABASE",

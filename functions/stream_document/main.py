@@ -1,6 +1,6 @@
 """Stream one change of a Firestore document into BigQuery: a durable row, then caches forget, then subscribers hear.
 
-Trigger: every write of a document of the `(default)` database.
+Trigger: every write of a document of each streamed database.
 Repeats: safe, because the view and the merge know a change by (document name, version), however often it is appended.
 """
 

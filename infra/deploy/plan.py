@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.functions import FunctionSpec, topics_of
+from infra.functions import DEFAULT_DATABASE, OPS_DATABASE, FirestoreTrigger, FunctionSpec, topics_of
 
 SERVICES = (
     "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc",
@@ -33,13 +33,17 @@ FIREBASE_KEYS = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@
 
 @dataclass(frozen=True)
 class Target:
-    """Where to: project, region, the Firestore location that triggers live in, the cache and the way to it."""
+    """Where to: project, region, the location of new Firestore databases, the cache and the way to it.
+
+    databases: those whose writes are streamed.
+    """
 
     project: str
     region: str
     firestore_location: str
     redis_url: str = ""
     vpc_connector: str = ""
+    databases: tuple[str, ...] = (DEFAULT_DATABASE,)
 
     def account(self, name: str) -> str:
         """A service account's address."""
@@ -63,6 +67,7 @@ class Target:
         ]
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
+            "SCOUT_DATABASES": " ".join(self.databases),
             "SCOUT_DEAD_LETTER_BUCKET": f"{self.project}-dead-letters",
             "SCOUT_BIGQUERY_LOCATION": self.region,
             "SCOUT_TOKEN_ISSUERS": json.dumps(issuers),
@@ -86,7 +91,7 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
 
 def _stores(target: Target) -> Iterator[str]:
     location = shlex.quote(target.firestore_location)
-    for name in ("(default)", "ops"):
+    for name in (DEFAULT_DATABASE, OPS_DATABASE):
         database = f"--database={shlex.quote(name)}"
         yield _unless("firestore databases", name, f"--location={location}", describe=database, create=database)
     bucket = f"gs://{target.project}-dead-letters"
@@ -126,29 +131,34 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
     if target.vpc_connector:
         options.append(f"--vpc-connector={target.vpc_connector}")
     trigger, caller = function.trigger, f"--member=serviceAccount:{target.account('scout-pubsub')}"
+    deploy = f"gcloud functions deploy {function.dashed} "
+    watched = trigger.firestore.watched(target.databases) if trigger.firestore else ()
     if trigger.firestore is not None:
         # The trigger is made with the function, and needs the right to receive events by then.
         yield (
             'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
             f"{caller} --role=roles/eventarc.eventReceiver"
         )
+        yield _locate(watched[0])
+        deploy += '--trigger-location="$location" '
         options += [
-            f"--trigger-location={target.firestore_location}",
             f"--trigger-service-account={target.account('scout-pubsub')}",
             f"--trigger-event-filters=type={trigger.firestore.event}",
-            f"--trigger-event-filters=database={trigger.firestore.database}",
+            f"--trigger-event-filters=database={watched[0]}",
             f"--trigger-event-filters-path-pattern=document={trigger.firestore.document}",
             *(["--retry"] if function.retry else []),
         ]
     else:
         # The function itself verifies issuer, audience and key of every token (shared/runtime/auth.py).
         options += ["--trigger-http", "--allow-unauthenticated"]
-    yield f"gcloud functions deploy {function.dashed} " + " ".join(shlex.quote(option) for option in options)
+    yield deploy + " ".join(shlex.quote(option) for option in options)
     if trigger.firestore is not None:
         yield (
             f"gcloud run services add-iam-policy-binding {function.dashed} --region={target.region} --quiet "
             f"{caller} --role=roles/run.invoker"
         )
+        for database in watched[1:]:
+            yield from _further_trigger(function, trigger.firestore, database, target)
     if trigger.topics or trigger.schedules:
         yield (
             f"url=$(gcloud functions describe {function.dashed} --gen2 --region={target.region} "
@@ -176,6 +186,29 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
             f"gcloud scheduler jobs update http {name} {described} --update-{json_body} 2>/dev/null || "
             f"gcloud scheduler jobs create http {name} {described} --{json_body}"
         )
+
+
+def _further_trigger(function: FunctionSpec, trigger: FirestoreTrigger, database: str, target: Target) -> Iterator[str]:
+    """A function is deployed with one trigger; those of further databases call the service that it is."""
+    name = function.trigger_id(database)
+    options = [
+        f"--destination-run-service={function.dashed}",
+        f"--destination-run-region={target.region}",
+        f"--event-filters=type={trigger.event}",
+        f"--event-filters=database={database}",
+        f"--event-filters-path-pattern=document={trigger.document}",
+        "--event-data-content-type=application/protobuf",
+        f"--service-account={target.account('scout-pubsub')}",
+    ]
+    at = '--location="$location"'
+    yield _locate(database)
+    yield _unless("eventarc triggers", name, f"{at} {shlex.join(options)}", describe=f"{name} {at}")
+
+
+def _locate(database: str) -> str:
+    """A trigger lies where its database does; a database that is not there ends the script here."""
+    found = f"gcloud firestore databases describe --database={shlex.quote(database)} --format='value(locationId)'"
+    return f"location=$({found})"
 
 
 def roles(function: FunctionSpec) -> list[str]:

@@ -35,6 +35,10 @@ console = Console(soft_wrap=True, highlight=False)
 State = Annotated[Path, typer.Option(help="Folder of the cloud's files.")]
 Functions = Annotated[Path, typer.Option(help="Folder of the functions.")]
 Sample = Annotated[str, typer.Option(help="Which sample the GA4 server plays: clean or dirty.")]
+Databases = Annotated[
+    str,
+    typer.Option(envvar="SCOUT_DATABASES", help="Firestore databases to stream besides the declared ones, by blanks."),
+]
 DEFAULT_STATE = ROOT / ".local"
 DEFAULT_FUNCTIONS = ROOT / "functions"
 
@@ -49,6 +53,7 @@ def up(
     state: State = DEFAULT_STATE,
     functions: Functions = DEFAULT_FUNCTIONS,
     sample: Sample = "clean",
+    databases: Databases = "",
     scheduler: Annotated[bool, typer.Option(help="Tick the schedules.")] = True,
 ) -> None:
     """Start the local cloud, empty, and stay until Ctrl-C."""
@@ -56,10 +61,10 @@ def up(
     if not is_free(state / "lock"):
         _fail("a local cloud is already running here; end it with: make down")
     if detach:
-        _detached(state, functions, sample, scheduler)
+        _detached(state, functions, sample, scheduler, databases)
         _tell_how_to_use(state, "make down")
         return
-    with _running(_cloud(state, functions, sample, scheduler)) as cloud:
+    with _running(_cloud(state, functions, sample, scheduler, databases)) as cloud:
         _tell_how_to_use(state, "Ctrl-C, or make down")
         _watch(cloud)
 
@@ -96,13 +101,14 @@ def run(
     state: State = DEFAULT_STATE,
     functions: Functions = DEFAULT_FUNCTIONS,
     sample: Sample = "clean",
+    databases: Databases = "",
 ) -> None:
     """Start the local cloud, load the sample through the functions, show what flowed where."""
     _require_emulators()
     from infra.local.run import run_sample
 
     code = EXIT_INTERRUPTED
-    with _running(_cloud(state, functions, sample, scheduler=True)) as cloud:
+    with _running(_cloud(state, functions, sample, True, databases)) as cloud:
         code = run_sample(cloud, once=once)
         if not once:
             _watch(cloud)
@@ -187,18 +193,20 @@ def _watch(cloud: LocalCloud) -> NoReturn:
                 console.print(tail(cloud.log(f"function-{name}"), 10), markup=False)
 
 
-def _cloud(state: Path, functions: Path, sample: str, scheduler: bool) -> LocalCloud:
+def _cloud(state: Path, functions: Path, sample: str, scheduler: bool, databases: str) -> LocalCloud:
     try:
-        return LocalCloud(state, functions, usual_ports=True, scheduler=scheduler, sample=sample)
+        return LocalCloud(
+            state, functions, usual_ports=True, scheduler=scheduler, sample=sample, databases=databases.split()
+        )
     except FunctionSpecError as error:
         _fail(str(error))
 
 
-def _detached(state: Path, functions: Path, sample: str, scheduler: bool) -> None:
+def _detached(state: Path, functions: Path, sample: str, scheduler: bool, databases: str) -> None:
     state.mkdir(parents=True, exist_ok=True)
     (state / "env").unlink(missing_ok=True)
     command = [sys.executable, "-m", "infra.local", "up", "--state", str(state), "--functions", str(functions)]
-    command += ["--sample", sample, "--scheduler" if scheduler else "--no-scheduler"]
+    command += ["--sample", sample, "--scheduler" if scheduler else "--no-scheduler", "--databases", databases]
     log = state / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from infra.functions import FunctionSpec, load_functions
+from infra.functions import FunctionSpec, load_functions, streamed_databases
 from infra.local import emulators, parts
 from infra.local.functions import FunctionsConfig, ServedFunction
 from infra.local.issuer import OPERATOR, TokenIssuer
@@ -37,7 +37,10 @@ Progress = Callable[[str, float], None]
 
 
 class LocalCloud:
-    """Starts and ends a local cloud whose files lie in `state`; `only` names the functions to serve, if not all."""
+    """Starts and ends a local cloud whose files lie in `state`; `only` names the functions to serve, if not all.
+
+    databases: Firestore databases that are streamed besides those that declarations name.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,13 @@ class LocalCloud:
         scheduler: bool = False,
         sample: str = "clean",
         only: Collection[str] | None = None,
+        databases: Collection[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.state = state.resolve()
         found = load_functions(functions)
         self.functions: list[FunctionSpec] = [spec for spec in found if only is None or spec.name in only]
+        self.databases = streamed_databases(databases)
         self.seconds: dict[str, float] = {}
         self._usual_ports, self._scheduler, self._sample = usual_ports, scheduler, sample
         self._extra = dict(environment or {})
@@ -84,7 +89,8 @@ class LocalCloud:
         ports = Ports(self._usual_ports)
         at = parts.Addresses.take(ports, self.functions)
         self._issuer = TokenIssuer.create(self.state / "issuer-key.pem", f"http://{HOST}:{at.router}/issuer")
-        self._env = at.environment() | {"SCOUT_TOKEN_ISSUERS": self._issuer.setting(), **self._extra}
+        self._env = at.environment() | {"SCOUT_TOKEN_ISSUERS": self._issuer.setting()}
+        self._env |= {"SCOUT_DATABASES": " ".join(self.databases), **self._extra}
         self._env["DEV_TOKEN"] = self.token()
         rules = RULES if RULES.exists() else None
         started = [*parts.stores(found, at, self.state, rules), *parts.vendor(at, self._sample)]
@@ -92,7 +98,7 @@ class LocalCloud:
         if self.functions:
             started += [self._functions_part(at)]
         ports.release()
-        self._wiring = Wiring(at)
+        self._wiring = Wiring(at, self.databases)
         try:
             self._supervisor.start(started, self._note(progress))
         except parts.FunctionFailed as failure:
@@ -229,7 +235,7 @@ class LocalCloud:
             functions=tuple(
                 RoutedFunction(
                     name=function.name,
-                    trigger=function.dashed if function.trigger.firestore else None,
+                    triggers=tuple(map(function.trigger_id, trigger.watched(self.databases))) if trigger else (),
                     url=self.url(function.name),
                     concurrency=function.concurrency,
                     retry=function.retry,
@@ -237,6 +243,7 @@ class LocalCloud:
                     schedules=function.trigger.schedules,
                 )
                 for function in self.functions
+                for trigger in (function.trigger.firestore,)
             ),
         )
         path = self.state / "router.config.json"

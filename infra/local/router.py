@@ -40,7 +40,7 @@ class RoutedFunction(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    trigger: str | None
+    triggers: tuple[str, ...] = ()
     url: str
     concurrency: int
     retry: bool
@@ -78,7 +78,7 @@ class Tokens:
 
 
 class Router:
-    """The state of the router: its journal, one delivery a trigger, one forwarder a function, the clock."""
+    """The state of the router: its journal, one delivery and one forwarder a function, the clock."""
 
     def __init__(self, config: RouterConfig) -> None:
         self.config = config
@@ -86,6 +86,7 @@ class Router:
         self.tokens = Tokens(self.issuer)
         self.journal = Journal(config.journal)
         self.deliveries: dict[str, TriggerDelivery] = {}
+        self.triggers: dict[str, TriggerDelivery] = {}
         self.pushes: dict[str, PushForwarder] = {}
         self.tickers: dict[str, Ticker] = {}
         self.fences: deque[str] = deque(maxlen=100)
@@ -99,8 +100,8 @@ class Router:
         ) as session:
             self._connect(Poster(session))
             for event in self.journal.unsettled():
-                if event.trigger in self.deliveries:
-                    self.deliveries[event.trigger].accept(event)
+                if event.trigger in self.triggers:
+                    self.triggers[event.trigger].accept(event)
             for delivery in self.deliveries.values():
                 delivery.start()
             ticking = [asyncio.create_task(ticker.run()) for ticker in self.tickers.values() if self.config.scheduler]
@@ -112,9 +113,10 @@ class Router:
 
     def _connect(self, post: Poster) -> None:
         for function in self.config.functions:
-            if function.trigger:
-                self.deliveries[function.trigger] = TriggerDelivery(
-                    function.trigger,
+            if function.triggers:
+                # One for all of its triggers, for its concurrency is one.
+                delivery = TriggerDelivery(
+                    function.triggers[0],
                     function.url,
                     function.concurrency,
                     function.retry,
@@ -122,6 +124,8 @@ class Router:
                     self.journal,
                     post,
                 )
+                self.deliveries[delivery.name] = delivery
+                self.triggers |= dict.fromkeys(function.triggers, delivery)
             self.pushes[function.name] = PushForwarder(
                 function.url,
                 function.concurrency,
@@ -143,7 +147,7 @@ class Router:
                 headers.get("ce-document", headers.get("ce-subject", "")).rpartition("/")[2]
             )  # the document's id
             return web.Response()
-        delivery = self.deliveries.get(trigger)
+        delivery = self.triggers.get(trigger)
         if delivery is None:
             self.unroutable += 1
             return web.Response(status=404, text=f"no function has the trigger {trigger}")

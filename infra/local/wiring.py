@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from infra.functions import LONGEST_ACK_DEADLINE_SECONDS, FirestoreTrigger, FunctionSpec, topics_of
+from infra.functions import DEFAULT_DATABASE, LONGEST_ACK_DEADLINE_SECONDS, FirestoreTrigger, FunctionSpec, topics_of
 from infra.local.parts import DEAD_LETTER_BUCKET, PROJECT, Addresses
 from infra.local.ports import HOST
 from infra.local.router import FENCE
 
 OPS_RULES = Path(__file__).resolve().parents[1] / "generated" / "firestore.ops.rules"
 FENCE_DATABASE = "drain"
-FENCE_TRIGGER = FirestoreTrigger(database=FENCE_DATABASE, document="fences/{fence}")
+FENCE_TRIGGER = FirestoreTrigger(databases=(FENCE_DATABASE,), document="fences/{fence}")
 OWNER = {"authorization": "Bearer owner"}  # the emulator's word for "no rules"
 
 
 class Wiring:
     """Talks to the administration side of the emulators."""
 
-    def __init__(self, at: Addresses) -> None:
+    def __init__(self, at: Addresses, databases: Sequence[str] = (DEFAULT_DATABASE,)) -> None:
         self._at = at
+        self._databases = databases
         self._http = httpx.Client(timeout=30, trust_env=False)
 
     def connect(self, functions: Iterable[FunctionSpec]) -> None:
@@ -42,10 +43,11 @@ class Wiring:
         if OPS_RULES.exists():
             # The emulator's command line takes the rules of one database only.
             self.rules("ops", OPS_RULES)
-        self.trigger(FENCE, FENCE_TRIGGER)
+        self.trigger(FENCE, FENCE_TRIGGER, FENCE_DATABASE)
         for function in functions:
-            if function.trigger.firestore:
-                self.trigger(function.dashed, function.trigger.firestore)
+            if trigger := function.trigger.firestore:
+                for database in trigger.watched(self._databases):
+                    self.trigger(function.trigger_id(database), trigger, database)
 
     def _connect_pubsub(self, functions: list[FunctionSpec]) -> None:
         for topic in (FENCE, *topics_of(functions)):
@@ -61,12 +63,12 @@ class Wiring:
         url = f"http://{HOST}:{self._at.firestore}/emulator/v1/projects/{PROJECT}/databases/{database}:securityRules"
         self._done(self._http.put(url, json=declared), f"rules of {database}")
 
-    def trigger(self, name: str, trigger: FirestoreTrigger) -> None:
-        """Have the Firestore emulator post matching writes to the router."""
+    def trigger(self, name: str, trigger: FirestoreTrigger, database: str) -> None:
+        """Have the Firestore emulator post a database's matching writes to the router."""
         pattern = any(mark in trigger.document for mark in "{*")
         declared = {
             "eventType": trigger.event,
-            "database": trigger.database,
+            "database": database,
             "namespace": "(default)",
             "document": {
                 "value": trigger.document,

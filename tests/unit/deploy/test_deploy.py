@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,18 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = {function.name: function for function in load_functions(ROOT / "functions")}
-TARGET = Target("my-project", "europe-west4", "eur3", "redis://10.0.0.3:6379/0")
+TARGET = Target("my-project", "europe-west4", "eur3", "redis://10.0.0.3:6379/0", databases=("(default)", "shop"))
+# Plays every command that the script calls: notes it, finds nothing but databases and functions.
+PLAYED = """#!/usr/bin/env bash
+printf '%s\\n' "$(basename "$0") $*" >> "$CALLED"
+case "$*" in
+  *"databases describe --database=gone "*) echo "NOT_FOUND: gone" >&2; exit 1;;
+  *"databases describe --database=shop "*) echo eur3;;
+  *"databases describe "*) echo nam5;;
+  "functions describe "*) echo https://a.function;;
+  *" describe "*) exit 1;;
+esac
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +62,50 @@ def test_the_trigger_of_documents_is_retried_and_called_by_its_own_account(lines
     [deploy] = [line for line in lines if line.startswith("gcloud functions deploy stream-document ")]
     assert "--retry" in deploy
     assert "--trigger-event-filters=type=google.cloud.firestore.document.v1.written" in deploy
-    assert "--trigger-location=eur3" in deploy
     assert "--allow-unauthenticated" not in deploy
     assert any("run services add-iam-policy-binding stream-document" in line for line in lines)
+
+
+def run_played(target, folder):
+    """Run the script with every command played; its exit code and the commands it called."""
+    for name in ("gcloud", "firebase"):
+        (folder / name).write_text(PLAYED)
+        (folder / name).chmod(0o755)
+    called = folder / "called"
+    done = subprocess.run(
+        ["bash"],
+        input=script(FUNCTIONS.values(), target, Path("build")),
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "CALLED": str(called)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, called.read_text().splitlines()
+
+
+def test_each_database_gets_a_trigger_that_lies_where_the_database_does(tmp_path):
+    code, called = run_played(TARGET, tmp_path)
+    assert code == 0
+    [deploy] = [call for call in called if call.startswith("gcloud functions deploy stream-document ")]
+    assert "--trigger-location=nam5 " in deploy
+    assert "--trigger-event-filters=database=(default) " in deploy
+    [further] = [call for call in called if "eventarc triggers create" in call]
+    assert further == (
+        "gcloud eventarc triggers create stream-document--shop --location=eur3 "
+        "--destination-run-service=stream-document --destination-run-region=europe-west4 "
+        "--event-filters=type=google.cloud.firestore.document.v1.written --event-filters=database=shop "
+        "--event-filters-path-pattern=document={document=**} --event-data-content-type=application/protobuf "
+        "--service-account=scout-pubsub@my-project.iam.gserviceaccount.com"
+    )
+    right = next(number for number, call in enumerate(called) if "run services add-iam-policy-binding" in call)
+    assert called.index(deploy) < right < called.index(further), "the service is there and may be called by then"
+
+
+def test_a_database_that_is_not_there_ends_the_deployment_and_is_not_made(tmp_path):
+    code, called = run_played(replace(TARGET, databases=("(default)", "gone")), tmp_path)
+    assert code == 1
+    assert called[-1].startswith("gcloud firestore databases describe --database=gone ")
+    assert not [call for call in called if "databases create" in call and "gone" in call]
 
 
 def test_one_number_sets_the_platforms_concurrency_and_the_threads(lines):

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.functions import FunctionSpec, FunctionSpecError, load_function, load_functions, topics_of
+from infra.functions import (
+    FunctionSpec,
+    FunctionSpecError,
+    load_function,
+    load_functions,
+    streamed_databases,
+    topics_of,
+)
 
 MINIMAL = "description: Does one thing.\ntrigger: {http: true}\nservice_account: does-one-thing\n"
 
@@ -40,6 +47,7 @@ def test_a_minimal_declaration_gets_the_defaults(write):
             MINIMAL.replace("{http: true}", '{schedules: [{name: often, cron: "61 * * * *"}]}'),
             "trigger.schedules.0.cron",
         ),
+        (MINIMAL.replace("{http: true}", "{firestore: {databases: [Shop]}}"), "trigger.firestore.databases.0"),
         (MINIMAL + "concurrency: 0\n", "concurrency"),
         (MINIMAL + "memory: lots\n", "memory"),
         (MINIMAL + "secrets: [lower_case]\n", "secrets.0"),
@@ -81,6 +89,26 @@ def test_topics_are_those_listened_to_and_those_written(write, tmp_path):
     write("listen_here", MINIMAL.replace("{http: true}", "{topics: [thing-written]}"))
     write("write_there", MINIMAL + 'writes: ["pubsub:thing-done", "pubsub:*-changed", "bigquery:x"]\n')
     assert topics_of(load_functions(tmp_path)) == ["thing-done", "thing-written"]
+
+
+def test_a_trigger_watches_the_databases_of_the_deployment_unless_it_names_its_own(write):
+    all_of_them = load_function(write("hear_all", MINIMAL.replace("{http: true}", "{firestore: {}}")))
+    one = load_function(write("hear_one", MINIMAL.replace("{http: true}", "{firestore: {databases: [shop]}}")))
+    streamed = ("(default)", "shop", "archive")
+    assert all_of_them.trigger.firestore.watched(streamed) == streamed
+    assert one.trigger.firestore.watched(streamed) == ("shop",)
+    assert [all_of_them.trigger_id(database) for database in streamed[:2]] == ["hear-all", "hear-all--shop"]
+
+
+def test_databases_that_are_streamed_begin_with_the_declared_ones():
+    assert streamed_databases() == ("(default)",)
+    assert streamed_databases(["shop", "(default)", "shop"]) == ("(default)", "shop")
+
+
+@pytest.mark.parametrize("name", ["Shop", "a", "shop;rm", "ops"])
+def test_a_database_that_cannot_be_streamed_is_named(name):
+    with pytest.raises(FunctionSpecError, match=name):
+        streamed_databases([name])
 
 
 def test_every_function_of_the_project_is_declared_well():

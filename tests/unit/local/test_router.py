@@ -65,7 +65,7 @@ def config(tmp_path: Path, function: tuple[Function, str]):
     def config(retry: bool = True, concurrency: int = 10, url: str = "") -> RouterConfig:
         routed = RoutedFunction(
             name="stream_it",
-            trigger="stream-it",
+            triggers=("stream-it", "stream-it--shop"),
             url=url or function[1],
             concurrency=concurrency,
             retry=retry,
@@ -108,6 +108,25 @@ async def test_an_event_is_delivered_raw_with_its_own_headers_only(config, funct
     assert function[0].headers[0]["content-type"] == "application/protobuf"
     assert "x-other" not in function[0].headers[0]
     assert status["triggers"]["stream-it"]["delivered"] == 1
+
+
+async def test_events_of_every_trigger_of_a_function_share_its_one_delivery(config, function):
+    finish = asyncio.Event()
+
+    async def slow() -> int:
+        await finish.wait()
+        return 200
+
+    function[0].answer = lambda attempt: slow()
+    async with TestClient(TestServer(application(config(concurrency=2)))) as client:
+        for trigger in (TRIGGER, f"{TRIGGER}--shop") * 2:
+            assert (await client.post(trigger, data=EVENT, headers=HEADERS)).status == 200
+        while function[0].in_flight < 2:
+            await asyncio.sleep(0.005)
+        finish.set()
+        status = await settled(client)
+    assert function[0].peak == 2, "no more than the function takes, whatever the number of its triggers"
+    assert status["triggers"]["stream-it"]["delivered"] == 4
 
 
 async def test_a_raw_body_is_taken_as_it_is(config, function):
