@@ -110,7 +110,8 @@ def cloud(tmp_path_factory, seen):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ITS_OWN_SECRET", "own")
         patch.setenv("ANOTHERS_SECRET", "another's")
-        with LocalCloud(folder / "state", functions, environment={"SEEN": str(seen)}) as cloud:
+        shared = {"environment": {"SEEN": str(seen)}, "databases": ["shop"]}
+        with LocalCloud(folder / "state", functions, **shared) as cloud:
             for name, value in cloud.env.items():
                 patch.setenv(name, value)
             yield cloud
@@ -142,9 +143,21 @@ def test_a_write_and_a_delete_reach_the_function_once_each(cloud, documents, see
     assert lines(seen / "writes").count("documents/tenants/demo/things/1") == 2
 
 
-def test_a_write_to_the_other_database_triggers_nothing(cloud, seen):
+def test_writes_of_each_streamed_database_reach_the_function(cloud, documents, seen):
     from google.cloud import firestore
 
+    path = "carts/1"
+    firestore.Client(database="shop").document(path).set({"size": 1})
+    documents.document(path).set({"size": 2})
+    cloud.drain()
+    assert lines(seen / "writes").count(f"documents/{path}") == 2
+    assert cloud.env["SCOUT_DATABASES"] == "(default) shop"
+
+
+def test_writes_of_other_databases_trigger_nothing(cloud, seen):
+    from google.cloud import firestore
+
+    firestore.Client(database="unheard").document("runs/1").set({"state": "done"})
     own_state = firestore.Client(database="ops")
     own_state.document("runs/1").set({"state": "done"})
     cloud.drain()
