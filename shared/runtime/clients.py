@@ -7,6 +7,8 @@ from shared.ops.dead_letters import DeadLetters
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.runtime.auth import Verifier
+from shared.runtime.breaker import Breakers
+from shared.runtime.guard import GuardedSink, guard
 from shared.settings import Settings, settings
 from shared.tenants.service import Tenants
 
@@ -18,14 +20,20 @@ if TYPE_CHECKING:
     from shared.schema.ports import Objects, Publisher, Warehouse
     from shared.sources.sync import Sync
     from shared.streaming.merge import Merger
+    from shared.streaming.scan import Scan
     from shared.streaming.service import Streamer
+    from shared.streaming.undeclared import Patterns, UndeclaredTables
 
 
 class Clients:
-    """Adapters and the services over them; tests hand in others by keyword."""
+    """Adapters, each behind the circuit breaker of what it calls, and the services over them.
+
+    Tests hand in others by keyword.
+    """
 
     def __init__(self, configuration: Settings, **replacements: object) -> None:
         self.settings = configuration
+        self.breakers = Breakers()
         self.__dict__.update(replacements)
 
     @cached_property
@@ -33,14 +41,23 @@ class Clients:
         """The tenants' data."""
         from shared.adapters.firestore import FirestoreDocuments
 
-        return FirestoreDocuments.connect(self.settings.project, self.settings.database)
+        connected = FirestoreDocuments.connect(self.settings.project, self.settings.database)
+        return guard(connected, self.breakers["firestore"])
 
     @cached_property
     def ops(self) -> "FirestoreDocuments":
         """Scout's own state."""
         from shared.adapters.firestore import FirestoreDocuments
 
-        return FirestoreDocuments.connect(self.settings.project, self.settings.ops_database)
+        connected = FirestoreDocuments.connect(self.settings.project, self.settings.ops_database)
+        return guard(connected, self.breakers["firestore"])
+
+    @cached_property
+    def scan(self) -> "Scan":
+        """Reads whole collections of Firestore, of any of its databases."""
+        from shared.adapters.firestore_scan import FirestoreScan
+
+        return FirestoreScan.connect(self.settings.project)
 
     @cached_property
     def warehouse(self) -> "Warehouse":
@@ -48,30 +65,33 @@ class Clients:
         from shared.adapters.bigquery import BigQueryWarehouse
 
         at = self.settings
-        return BigQueryWarehouse.connect(
+        connected = BigQueryWarehouse.connect(
             at.project, at.bigquery_endpoint, at.bigquery_location, at.bigquery_grpc_endpoint
         )
+        return guard(connected, self.breakers["bigquery"])
 
     @cached_property
     def publisher(self) -> "Publisher":
         """Pub/Sub."""
         from shared.adapters.pubsub import PubSubPublisher
 
-        return PubSubPublisher(self.settings.project)
+        return guard(PubSubPublisher(self.settings.project), self.breakers["pubsub"])
 
     @cached_property
     def dead_letter_objects(self) -> "Objects":
         """The bucket of set-aside events."""
         from shared.adapters.storage import StorageObjects
 
-        return StorageObjects.connect(self.settings.project, self.settings.dead_letter_bucket)
+        connected = StorageObjects.connect(self.settings.project, self.settings.dead_letter_bucket)
+        return guard(connected, self.breakers["storage"])
 
     @cached_property
     def cache(self) -> "RedisCache":
         """Cached answers."""
         from shared.adapters.redis import RedisCache
 
-        return RedisCache.connect(self.settings.redis_url)
+        # Reading without a cache is slower and no error, so there is nothing that a breaker could see.
+        return guard(RedisCache.connect(self.settings.redis_url), self.breakers["redis"], only=("forget", "sweep"))
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -99,7 +119,7 @@ class Clients:
         from shared.adapters.ga4 import Ga4Source
         from shared.sources.sync import Sync
 
-        source = Ga4Source.connect(self.settings.ga4_endpoint)
+        source = guard(Ga4Source.connect(self.settings.ga4_endpoint), self.breakers["ga4"])
         return Sync(source, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
 
     @cached_property
@@ -121,12 +141,34 @@ class Clients:
         sink = BigQuerySink.open(
             configuration.project, configuration.bigquery_endpoint, configuration.bigquery_grpc_endpoint
         )
-        return Streamer(Writer(sink, Effects(lambda: self.cache, lambda: self.publisher).follow))
+        return Streamer(
+            Writer(
+                GuardedSink(sink, self.breakers["bigquery-append"]),
+                Effects(lambda: self.cache, lambda: self.publisher).follow,
+            ),
+            patterns=self.patterns,
+            tables=self.undeclared_tables,
+        )
+
+    @cached_property
+    def patterns(self) -> "Patterns":
+        """Which undeclared collections are streamed."""
+        from shared.streaming.undeclared import Patterns
+
+        return Patterns(lambda: self.ops)
+
+    @cached_property
+    def undeclared_tables(self) -> "UndeclaredTables":
+        """Makes tables of undeclared collections."""
+        from shared.streaming.undeclared import UndeclaredTables
+
+        return UndeclaredTables(lambda: self.ops, lambda: self.warehouse)
 
     @cached_property
     def merger(self) -> "Merger":
         """Merges current tables."""
         from shared.streaming.merge import Merger
+    from shared.streaming.scan import Scan
 
         return Merger(self.warehouse, self.ops, self.leases)
 

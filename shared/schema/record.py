@@ -5,12 +5,15 @@ that a change forgets, the retention and the data dictionary (see bigquery.py, f
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 T = TypeVar("T")
 
@@ -22,6 +25,9 @@ class Mark(Enum):
     IMMUTABLE = "immutable"
     CLIENT_WRITABLE = "client_writable"
     PERSONAL = "personal"
+    HASHED = "hashed"
+    MASKED = "masked"
+    DROPPED = "dropped"
 
 
 Key = Annotated[T, Mark.KEY]
@@ -33,6 +39,34 @@ ClientWritable = Annotated[T, Mark.CLIENT_WRITABLE]
 Personal = Annotated[T, Mark.PERSONAL]
 """Personal data: marked for the data dictionary, and for what transforms or erases it. The mark keeps nothing out by
 itself: logs and dead-letter summaries hold no document's values, marked or not."""
+# What leaves for BigQuery instead of the value (shared/streaming/transforms.py); Firestore keeps the value.
+Hashed = Annotated[T, Mark.PERSONAL, Mark.HASHED]
+"""Personal data that leaves as a keyed hash (of a list, each element's): equal values of a tenant stay equal."""
+Masked = Annotated[T, Mark.PERSONAL, Mark.MASKED]
+"""Personal data, text, that leaves with its shape only: `j***@e***.com`, `***4567`."""
+Dropped = Annotated[T, Mark.PERSONAL, Mark.DROPPED]
+"""Personal data that does not leave: it has no column."""
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """Annotated[str, Renamed("full_name")]: the field leaves for BigQuery under another name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """The same for fields that no annotation reaches, by path: `address.street`.
+
+    Lists on the way are passed through, `*` is every key of a map, and a name with a dot is written in backticks, as
+    in Firestore's own paths. rename: pairs of a path and the field's new name.
+    """
+
+    drop: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +80,8 @@ Json = dict[str, Any]
 """A free-form value, stored in a JSON column."""
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+GROUP = "{path=**}/"
+"""Begins the path of a collection group: the collection of that id, wherever it lies."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +109,9 @@ class Collection:
 
     def match(self, document_path: str) -> dict[str, str] | None:
         """The placeholders' values and `document_id`, or None where the document is not of this collection."""
+        if self.path.startswith(GROUP):
+            *above, name, document_id = document_path.split("/")
+            return {"document_id": document_id} if name == self.name and len(above) % 2 == 0 else None
         parts, pattern = document_path.split("/"), [*self.path.split("/"), "{document_id}"]
         if len(parts) != len(pattern):
             return None
@@ -141,20 +180,22 @@ class Record(BaseModel):
     """Base of every declared record."""
 
     model_config = ConfigDict(
-        extra="ignore", frozen=True, ignored_types=(Collection, Table, Caches), ser_json_inf_nan="strings"
+        extra="ignore", frozen=True, ignored_types=(Collection, Table, Caches, Transforms), ser_json_inf_nan="strings"
     )
 
     schema_version: ClassVar[int] = 1
     collection: ClassVar[Collection | None] = None
     table: ClassVar[Table | None] = None
     caches: ClassVar[Caches] = Caches()
+    transforms: ClassVar[Transforms] = Transforms()
+    """Of fields below a JSON column, and of fields that are not declared; a declared field is marked itself."""
     published_as: ClassVar[str | None] = None
     """Topic that hears of changes, `opportunities-changed`; None where nobody listens."""
 
     @classmethod
     def marked(cls, mark: Mark) -> tuple[str, ...]:
         """Names of the fields that carry a mark, in declared order."""
-        return tuple(name for name, field in cls.model_fields.items() if mark in field.metadata)
+        return tuple(name for name, field in cls.model_fields.items() if mark in marks_of(field))
 
     def document(self) -> dict[str, Any]:
         """The fields as Firestore stores them: dates as ISO text, timestamps as they are."""
@@ -171,6 +212,24 @@ class Undeclared(Record):
 
     Each such collection is a subclass that is made when its first document is seen (shared/streaming/streams.py).
     """
+
+    made_of: ClassVar[Any] = None
+    """The pattern that took the collection."""
+
+
+def marks_of(field: FieldInfo) -> tuple[Any, ...]:
+    """What a field is annotated with, `Hashed[str] | None` and `list[Hashed[str]]` included."""
+    return (*field.metadata, *_marks(field.annotation))
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if kind is Annotated:
+        yield from parts[1:]
+        yield from _marks(parts[0])
+    elif kind in (Union, UnionType, list, tuple):
+        for part in parts:
+            yield from _marks(part)
 
 
 def _stored(value: Any) -> Any:

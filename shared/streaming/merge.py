@@ -11,20 +11,24 @@ from typing import Any
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.schema.ports import Documents, Warehouse
-from shared.schema.record import Mark, Record
+from shared.schema.record import Mark, Record, Undeclared
 from shared.schema.sql import render
 from shared.streaming.compaction import compact
 from shared.streaming.records import Merge
+from shared.streaming.retention import drop_old_hours
 from shared.streaming.tables import BEGINNING, base_table, dataset_of, exact_view, log_table, view_name
+from shared.streaming.undeclared import learned_columns
 
 OVERLAP = timedelta(minutes=10)
 """A row is sent within a minute of its `appended_at`; clocks differ; merging a row twice changes nothing."""
 LEASE_SECONDS = 600.0
+QUIETEST = 24
+"""A table in which nothing changes is looked at this many times more seldom, at most. Its view is exact all the same."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What one call did to one table: rows of the tail, rows changed in the base, rows removed by compaction."""
+    """What one call did to one table: rows of the tail, rows changed in the base, rows removed from the log."""
 
     table: str
     status: str
@@ -32,6 +36,7 @@ class Merged:
     merged_rows: int = 0
     pruned: bool = False
     compacted_rows: int = 0
+    expired_rows: int = 0
 
 
 class Merger:
@@ -66,14 +71,13 @@ class Merger:
                 if force:
                     raise Unavailable("another worker merges the table", table=name)
                 return Merged(name, "busy")
-            return self._merge(record, dataset, name)
+            return self._merge(record, names, dataset, name)
 
     def _due(self, record: type[Record], name: str) -> bool:
         last = self._state(name)
-        every = timedelta(seconds=record.table.merge_every_seconds if record.table else 0)
-        return last is None or self._now() - last.started_at >= every
+        return last is None or last.next_at is None or self._now() >= last.next_at
 
-    def _merge(self, record: type[Record], dataset: str, name: str) -> Merged:
+    def _merge(self, record: type[Record], path_names: Mapping[str, str], dataset: str, name: str) -> Merged:
         last = self._state(name)
         tail_from = last.tail_from if last else BEGINNING
         started_at = self._now()
@@ -102,19 +106,30 @@ class Merger:
                 **bounds,
             )
         # Where the tail was empty too: provisioning again has made the view read the whole log.
-        self._warehouse.ensure_view(name, exact_view(record, dataset, covered))
+        undeclared = issubclass(record, Undeclared)
+        learned = learned_columns(self._documents, name) if undeclared else ()
+        self._warehouse.ensure_view(name, exact_view(record, dataset, covered, learned))
         compacted_until = last.compacted_until if last else None
-        compacted_until, compacted_rows = compact(self._warehouse, record, names["log"], compacted_until, covered)
+        closed, compacted_rows = compact(self._warehouse, record, names["log"], compacted_until, covered)
+        expired_rows = 0
+        if closed != compacted_until:
+            expired_rows = drop_old_hours(self._warehouse, record, names["log"], covered, self._now())
+        quiet = 0 if tail["row_count"] or last is None else last.quiet_merges + 1
+        every = record.table.merge_every_seconds if record.table else 0
         state = Merge(
             view=name,
+            record="" if undeclared else record.__name__,
+            names=dict(path_names),
+            next_at=started_at + timedelta(seconds=every * min(QUIETEST, 2 ** max(0, min(quiet, 8) - 1))),
+            quiet_merges=quiet,
             tail_from=covered,
             started_at=started_at,
             finished_at=self._now(),
-            compacted_until=compacted_until,
+            compacted_until=closed,
         )
         self._documents.put(f"merges/{name}", state.model_dump())
         status = "merged" if tail["row_count"] else "empty"
-        return Merged(name, status, tail["row_count"], merged_rows, pruned, compacted_rows)
+        return Merged(name, status, tail["row_count"], merged_rows, pruned, compacted_rows, expired_rows)
 
     def _bounds(
         self, names: Mapping[str, str], partition: str | None, tail: Mapping[str, Any], tail_from: datetime

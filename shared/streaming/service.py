@@ -1,21 +1,27 @@
 """One event of a Firestore trigger -> one durable row in BigQuery, and what follows from it."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from shared.errors import Rejected
+from shared.errors import Rejected, TenantNotProvisioned, Unavailable
 from shared.schema.names import tenant_id
-from shared.schema.record import PLACEHOLDER, Record
+from shared.schema.record import PLACEHOLDER, Record, Undeclared
 from shared.schema.registry import streamed_records
 from shared.streaming.change import Change, read_change
 from shared.streaming.rows import Row, make_row
+from shared.streaming.streams import undeclared
+from shared.streaming.tables import dataset_of, view_name
+from shared.streaming.typed_view import kinds_of
+from shared.streaming.undeclared import Patterns, UndeclaredTables
 from shared.streaming.values import python
 from shared.streaming.writer import Writer
 
-RecordOf = Callable[[str, str], tuple[type[Record], dict[str, str]] | None]
+Found = tuple[type[Record], dict[str, str]]
+RecordOf = Callable[[str, str], Found | None]
 
 
 class InvalidDocument(Rejected):
@@ -44,11 +50,21 @@ def declared(path: str, database: str) -> tuple[type[Record], dict[str, str]] | 
 
 
 class Streamer:
-    """Streams changes into changelogs."""
+    """Streams changes into changelogs. `patterns` and `tables` are those of undeclared collections."""
 
-    def __init__(self, writer: Writer, record_of: RecordOf = declared) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        record_of: RecordOf = declared,
+        patterns: Patterns | None = None,
+        tables: UndeclaredTables | None = None,
+    ) -> None:
         self._writer = writer
         self._record_of = record_of
+        self._patterns = patterns
+        self._tables = tables
+        self._loading = asyncio.Lock()
+        self._learning: dict[str, asyncio.Lock] = {}
 
     def close(self) -> None:
         """Close every connection."""
@@ -62,15 +78,42 @@ class Streamer:
         change = read_change(body, event_id, event_time)
         if change is None:
             return {"unchanged": 1}
-        found = self._record_of(change.path, change.database)
+        found = self._record_of(change.path, change.database) or await self._undeclared(change)
         if found is None:
             return {"undeclared": 1}
         record, names = found
         row = row_of(change, record, names)
-        await self._writer.write(row)
+        if issubclass(record, Undeclared) and self._tables is not None:
+            await self._write_undeclared(change, record, row, self._tables)
+        else:
+            await self._writer.write(row)
         if row.refused_reason is not None:
             raise InvalidDocument("the document does not match its declaration", reason_given=row.refused_reason)
         return {"rows": 1}
+
+    async def _undeclared(self, change: Change) -> Found | None:
+        if self._patterns is None:
+            return None
+        if self._patterns.stale:
+            async with self._loading:
+                if self._patterns.stale:
+                    await asyncio.to_thread(self._patterns.load)
+        return undeclared(change.path.rpartition("/")[0], change.database, self._patterns.known)
+
+    async def _write_undeclared(self, change: Change, record: type[Record], row: Row, tables: UndeclaredTables) -> None:
+        view = view_name(record, dataset_of(record, row.names))
+        kinds = frozenset() if change.fields is None else kinds_of(change.fields)
+        if not tables.knows(view, kinds):
+            # Before the row: there is never a row of whose fields the view has no column.
+            async with self._learning.setdefault(view, asyncio.Lock()):
+                if not tables.knows(view, kinds):
+                    await asyncio.to_thread(tables.learn, record, row.names, kinds)
+        try:
+            await self._writer.write(row)
+        except TenantNotProvisioned as error:
+            # It was there: dropped since, or so new that the Write API does not see it yet.
+            tables.forget(view)
+            raise Unavailable("the table is not there yet", table=row.table) from error
 
 
 def row_of(change: Change, record: type[Record], path_names: Mapping[str, str]) -> Row:

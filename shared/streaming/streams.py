@@ -17,13 +17,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.errors import BadRequest, NotFound
-from shared.schema.record import PLACEHOLDER, Collection, Record, Table, Undeclared
+from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Undeclared
 from shared.schema.registry import streamed_records
 
 DECLARED = Path(__file__).with_name("collections.yaml")
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 NAME_LENGTH = 200
-GROUP = "{path=**}/"
 
 
 class Pattern(BaseModel):
@@ -114,7 +113,7 @@ def stream_of(collection_path: str, database: str = "(default)", patterns: Itera
     parts = collection_path.split("/")
     if len(parts) % 2 == 0 or "" in parts:
         raise BadRequest("not a collection's path", field="collection", expected="tenants/demo/things")
-    found = _declared(collection_path, database) or _undeclared(
+    found = _declared(collection_path, database) or undeclared(
         collection_path, database, declared_patterns() if patterns is None else patterns
     )
     if found is None:
@@ -134,7 +133,8 @@ def _declared(path: str, database: str) -> tuple[type[Record], dict[str, str]] |
     return None
 
 
-def _undeclared(path: str, database: str, patterns: Iterable[Pattern]) -> tuple[type[Record], dict[str, str]] | None:
+def undeclared(path: str, database: str, patterns: Iterable[Pattern]) -> tuple[type[Record], dict[str, str]] | None:
+    """The record of a collection that a pattern takes, and the values of the pattern's placeholders."""
     for pattern in patterns:
         if pattern.database == database and (values := pattern.match(path)) is not None:
             return pattern.record(values), values
@@ -149,11 +149,20 @@ def _stream(record: type[Record], names: Mapping[str, str], parts: list[str], da
     return Stream(record, names, database, parent, parts[-1], descendants)
 
 
+def pattern_of(record: type[Record]) -> Pattern:
+    """The pattern that an undeclared collection's record was made of."""
+    if not issubclass(record, Undeclared) or record.made_of is None:
+        raise TypeError(f"{record.__name__} is declared: no pattern made it")
+    pattern: Pattern = record.made_of
+    return pattern
+
+
 @cache
 def _record(pattern: Pattern, path: str, table: str) -> type[Record]:
     described = {
         "__doc__": f"A document of {path}, which no record declares.",
         "__module__": "undeclared",  # the registry lists what is declared, only
+        "made_of": pattern,
         "collection": Collection(path, database=pattern.database),
         "table": Table(
             table,

@@ -5,7 +5,7 @@ opportunities_base            one row per document, merged from the log's tail f
 opportunities                 the view: exactly the state of Firestore, at any moment
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -14,6 +14,7 @@ from shared.schema.bigquery import SCHEMA_VERSION, Column, TableDefinition, colu
 from shared.schema.ports import Warehouse
 from shared.schema.record import Record, Table, Undeclared
 from shared.schema.sql import render
+from shared.streaming.typed_view import LearnedColumn, selected
 
 EXTENSION_COLUMNS = (
     Column("timestamp", "TIMESTAMP", "REQUIRED", "Commit time of a write, time of the event for a delete."),
@@ -86,13 +87,15 @@ def base_table(record: type[Record]) -> TableDefinition:
     )
 
 
-def exact_view(record: type[Record], dataset: str, tail_from: datetime = BEGINNING) -> str:
+def exact_view(
+    record: type[Record], dataset: str, tail_from: datetime = BEGINNING, learned: Sequence[LearnedColumn] = ()
+) -> str:
     """SQL of the view that is exactly the state of Firestore, of live and valid documents.
 
     tail_from: changes appended before are in the base for sure. The merge job moves it forward; an older value is
-    always correct and only reads more.
+    always correct and only reads more. learned: typed columns of an undeclared collection.
     """
-    return render(
+    exact = render(
         "streaming/sql/exact_view.sql",
         log=f"{dataset}.{log_table(record).table}",
         base=f"{dataset}.{base_table(record).table}",
@@ -100,6 +103,9 @@ def exact_view(record: type[Record], dataset: str, tail_from: datetime = BEGINNI
         # Whole seconds: earlier is always correct, and the emulator mistakes a fraction in the text for a number.
         tail_from=tail_from.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00"),
     )
+    if not learned:
+        return exact
+    return render("streaming/sql/typed_view.sql", exact=exact, typed=selected(learned), columns=view_columns(record))
 
 
 def view_columns(record: type[Record]) -> tuple[str, ...]:

@@ -22,7 +22,9 @@ from shared.schema.bigquery import columns
 from shared.schema.record import Record
 from shared.schema.registry import streamed_records
 from shared.schema.sql import SHARED, render
+from shared.streaming.streams import stream_of
 from shared.streaming.tables import base_table, exact_view, log_table
+from shared.streaming.typed_view import TYPES, learn
 
 Rule = Callable[[exp.Expression], Iterator[str]]
 DATASET = "aso_tenant_demo"
@@ -223,12 +225,21 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
     yield "streaming/sql/duplicates.sql", render("streaming/sql/duplicates.sql", log=log)
     compact = render("streaming/sql/compact.sql", log=log, columns=log_table(record).column_names())
     yield "streaming/sql/compact.sql", compact
+    yield "streaming/sql/drop_old_hours.sql", render("streaming/sql/drop_old_hours.sql", log=log)
+
+
+def _undeclared() -> Iterator[tuple[str, str]]:
+    record = stream_of("tenants/demo/things").record
+    yield from _of(record)
+    learned = learn((), {(f"{kind}s", kind) for kind in TYPES} | {("strings", "map")}, ())
+    yield "streaming/sql/typed_view.sql", exact_view(record, DATASET, datetime(2026, 1, 1, tzinfo=UTC), learned)
 
 
 def statements() -> Iterator[tuple[str, str]]:
     """Path under shared/ and rendered text of every statement, with the names that the code renders in."""
     for record in streamed_records():
         yield from _of(record)
+    yield from _undeclared()
     for entity in (*ENTITIES, SOURCE_TABLE):
         yield entity.sql, render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity)
     etl: dict[str, Any] = {"dataset": DATASET, "tables": RAW_TABLES, "entities": ENTITIES, "schema_version": 1}
