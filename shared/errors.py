@@ -10,7 +10,9 @@ The tree answers the only question that a trigger asks: is it worth trying again
         UnknownTenant        404  no such tenant
         TooLarge             413  a body above the limit
         TenantNotProvisioned      a document of a tenant that has no tables yet
+        RetriesExhausted          Unavailable, or a bug, until shortly before the trigger gives up
       Unavailable    503  may work later: raise, so that the trigger retries
+        NotNow       503  the service is well, but cannot do this one thing just now
     (anything else)  a bug: raised and retried until it is mended or its time is up; its log line says ERROR
 """
 
@@ -79,7 +81,15 @@ class TenantNotProvisioned(Rejected):
     """A document of a tenant whose tables do not exist; replays once they do."""
 
 
+class RetriesExhausted(Rejected):
+    """Tried until shortly before the trigger gives up; `cause` is the last error. Replays once that is over."""
+
+
 class Unavailable(AppError):
     """May work later: the trigger retries."""
 
     status = 503
+
+
+class NotNow(Unavailable):
+    """The service answered, but somebody else is at this very thing, or it is not ready; other calls are well."""

@@ -15,7 +15,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from requests.exceptions import RequestException
 
-from shared.errors import Rejected, Unavailable
+from shared.errors import NotNow, Rejected, Unavailable
 from shared.schema.bigquery import Column, TableDefinition
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def translated() -> Iterator[None]:
         raise Rejected("BigQuery knows no such table", cause=_reason(error)) from error
     except exceptions.BadRequest as error:
         reason = _reason(error)
-        if reason in TRANSIENT_REASONS or any(words in str(error).lower() for words in CONFLICTS):
+        if any(words in str(error).lower() for words in CONFLICTS):
+            raise NotNow("another statement changes the table", cause=reason) from error
+        if reason in TRANSIENT_REASONS:
             raise Unavailable("BigQuery could not do it now", cause=reason) from error
         raise Rejected("BigQuery refused the statement", cause=reason) from error
 

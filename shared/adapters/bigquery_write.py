@@ -21,7 +21,7 @@ from google.api_core import exceptions
 from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
-from shared.errors import AppError, TenantNotProvisioned, Unavailable
+from shared.errors import AppError, NotNow, TenantNotProvisioned, Unavailable
 from shared.schema.record import Record
 from shared.streaming.sink import RowsRefused
 from shared.streaming.wire import Wire, log_wire
@@ -178,8 +178,10 @@ class AppendCall:
         except (exceptions.InvalidArgument, exceptions.FailedPrecondition) as error:
             message = str(error.message)
             told = _told(type(error).__name__, message)
-            refused = None if _lacks_columns(f"{message} {error.details}") else RowsRefused(told, {})
-            self.end(lost, refused)
+            if _lacks_columns(f"{message} {error.details}"):
+                self.end(NotNow("the table lacks columns of the rows", cause=told))
+            else:
+                self.end(lost, RowsRefused(told, {}))
         except Exception as error:  # noqa: BLE001  a thread's error must reach those who wait for it
             self.end(Unavailable("the connection to BigQuery was lost", cause=type(error).__name__))
         else:
@@ -236,7 +238,7 @@ def _failure(answer: Any) -> AppError | None:
     if code == NOT_FOUND:
         return TenantNotProvisioned("the table does not exist", cause=told)
     if _lacks_columns(str(answer.error)):
-        return Unavailable("the table lacks columns of the rows", code=code)
+        return NotNow("the table lacks columns of the rows", code=code)
     if code in PERMANENT:
         return RowsRefused(told, {})
     return Unavailable("BigQuery did not take the rows", code=code, cause=told)

@@ -10,7 +10,7 @@ from google.api_core import exceptions
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from shared.errors import Rejected, Unavailable
+from shared.errors import NotNow, Rejected, Unavailable
 
 Values = dict[str, Any]
 
@@ -28,11 +28,12 @@ def translated() -> Iterator[None]:
     except (
         exceptions.ServerError,
         exceptions.TooManyRequests,
-        exceptions.Aborted,
         exceptions.RetryError,
         exceptions.Cancelled,
     ) as error:
         raise Unavailable("Firestore is not available", cause=type(error).__name__) from error
+    except exceptions.Aborted as error:
+        raise NotNow("somebody else writes the same", cause=type(error).__name__) from error
     except (exceptions.InvalidArgument, exceptions.OutOfRange) as error:
         raise Rejected("Firestore refused the values", cause=type(error).__name__) from error
 
@@ -95,7 +96,7 @@ class FirestoreDocuments:
                 # The client reports exhausted attempts as a plain ValueError; any other is of `change`.
                 if not isinstance(error.__cause__, exceptions.Aborted):
                     raise
-                raise Unavailable("the document is contended", path=path) from error
+                raise NotNow("the document is contended", path=path) from error
         return result
 
     def delete(self, path: str) -> None:
