@@ -7,12 +7,16 @@ import base64
 import copy
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import orjson
 from flask import Request
+from google.cloud.firestore_v1._helpers import encode_dict
+from google.cloud.firestore_v1.types.document import Document
 from werkzeug.test import EnvironBuilder
 
 from shared.errors import Unavailable
@@ -22,6 +26,9 @@ from shared.schema.bigquery import TableDefinition
 from shared.schema.message import Message
 from shared.schema.ports import Ragged
 from shared.settings import Settings, TokenIssuer
+from shared.streaming.scan import ReadTimePassed, Slice, Where
+from shared.streaming.streams import Stream
+from shared.streaming.values import python
 
 Values = dict[str, Any]
 Heard = Callable[[str, str, Values], None]
@@ -317,3 +324,103 @@ def pushed(body: Any, token: str | None = "operator", message_id: str = "1") -> 
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
     return posted({"message": message, "subscription": "projects/test/subscriptions/some"}, token)
+
+
+class FakeScan:
+    """Port `Scan`, with `put` and `delete` for what Firestore holds. It remembers everything that it ever held."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.kept_since = self.now
+        """Read times before are too old."""
+        self.down = False
+        self._held: dict[str, list[tuple[datetime, Any]]] = {}
+
+    def put(self, path: str, values: Mapping[str, Any], database: str = "(default)") -> None:
+        name = f"{self._root(database)}/{path}"
+        self.now += timedelta(microseconds=1)
+        document = Document.pb()(name=name)
+        for field, value in encode_dict(values).items():
+            document.fields[field].CopyFrom(value._pb)
+        document.update_time.FromDatetime(self.now)
+        versions = self._held.setdefault(name, [])
+        created = versions[-1][1].create_time if versions and versions[-1][1] is not None else document.update_time
+        document.create_time.CopyFrom(created)
+        versions.append((self.now, document))
+
+    def delete(self, path: str, database: str = "(default)") -> None:
+        self.now += timedelta(microseconds=1)
+        self._held.setdefault(f"{self._root(database)}/{path}", []).append((self.now, None))
+
+    def moment(self, database: str = "(default)") -> datetime:
+        return self.now
+
+    def count(self, stream: Stream, at: datetime | None = None, where: Sequence[Where] = ()) -> int:
+        return len(self._found(stream, at, where))
+
+    def slices(self, stream: Stream, wanted: int, at: datetime) -> list[Slice]:
+        names = [document.name for document in self._found(stream, at)]
+        points = sorted({names[len(names) * number // wanted] for number in range(1, wanted)} if names else set())
+        points = [point for point in points if point != names[0]]
+        return [Slice(first, end) for first, end in pairwise(["", *points, ""])]
+
+    def pages(
+        self,
+        stream: Stream,
+        part: Slice,
+        at: datetime,
+        after: str = "",
+        size: int = 500,
+        where: Sequence[Where] = (),
+    ) -> Iterator[list[Any]]:
+        found = [
+            document
+            for document in self._found(stream, at, where)
+            if part.first <= document.name
+            and (not part.end or document.name < part.end)
+            and document.name > after
+            and (not stream.descendants or self._taken(stream, document))
+        ]
+        yield from (found[start : start + size] for start in range(0, len(found), size))
+
+    def fetch(self, names: Sequence[str], database: str, at: datetime | None = None) -> Mapping[str, Any]:
+        held = ((name, self._at(name, at)) for name in names)
+        return {name: document for name, document in held if document is not None}
+
+    def _found(self, stream: Stream, at: datetime | None, where: Sequence[Where] = ()) -> list[Any]:
+        self._check(at)
+        below = (
+            f"{self._root(stream.database)}/{stream.parent}/" if stream.parent else f"{self._root(stream.database)}/"
+        )
+        return [
+            document
+            for name in sorted(self._held, key=lambda name: name.split("/"))
+            if name.startswith(below)
+            and name.split("/")[-2] == stream.collection_id
+            and (stream.descendants or name.count("/") == below.count("/") + 1)
+            and (document := self._at(name, at)) is not None
+            and all(self._passes(document, *one) for one in where)
+        ]
+
+    def _at(self, name: str, at: datetime | None) -> Any:
+        return next((held for time, held in reversed(self._held.get(name, [])) if at is None or time <= at), None)
+
+    def _check(self, at: datetime | None) -> None:
+        if self.down:
+            raise Unavailable("Firestore is not available")
+        if at is not None and at < self.kept_since:
+            raise ReadTimePassed("Firestore no longer keeps what it held at the read time")
+
+    @staticmethod
+    def _taken(stream: Stream, document: Any) -> bool:
+        collection = stream.record.collection
+        return collection is not None and collection.match(document.name.split("/", 5)[5]) is not None
+
+    @staticmethod
+    def _passes(document: Any, field: str, operator: str, wanted: Any) -> bool:
+        held = python(document.fields[field]) if field in document.fields else None
+        return type(held) is type(wanted) and COMPARE[operator](held, wanted)
+
+    @staticmethod
+    def _root(database: str) -> str:
+        return f"projects/test/databases/{database}/documents"

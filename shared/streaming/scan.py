@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.errors import NotFound
 from shared.streaming.streams import Stream
 
 Document = Any
 """A raw protobuf google.firestore.v1.Document: proto-plus is 9 times slower."""
+
+
+Where = tuple[str, str, Any]
+"""(field, operator, value). Firestore compares like with like: a text is never above a timestamp."""
+
+
+class ReadTimePassed(NotFound):
+    """Firestore no longer keeps what it held at a read time."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +32,23 @@ class Slice:
 
 
 class Scan(Protocol):
-    """Reads whole collections. Unavailable where Firestore does not answer; NotFound where the read time is too old."""
+    """Reads whole collections.
 
-    def moment(self) -> datetime:
-        """A read time: what is read at it later is one consistent snapshot."""
+    Unavailable where Firestore does not answer, ReadTimePassed where the read time is too old.
+    """
+
+    def moment(self, database: str = "(default)") -> datetime:
+        """A read time, now by the server's clock: what is read at it later is one consistent snapshot.
+
+        Firestore keeps an hour of them, or 7 days where point-in-time recovery is on.
+        """
         ...
 
-    def count(self, stream: Stream, at: datetime | None = None) -> int:
-        """How many documents, counted by the server (a read for each 1,000)."""
+    def count(self, stream: Stream, at: datetime | None = None, where: Sequence[Where] = ()) -> int:
+        """How many documents, counted by the server (a read for each 1,000).
+
+        Of a group, those of its id below the stream's parent: the record may take fewer.
+        """
         ...
 
     def slices(self, stream: Stream, wanted: int, at: datetime) -> list[Slice]:
@@ -44,11 +62,12 @@ class Scan(Protocol):
         at: datetime,
         after: str = "",
         size: int = 500,
-        where: Sequence[tuple[str, str, Any]] = (),
+        where: Sequence[Where] = (),
     ) -> Iterator[list[Document]]:
         """Documents of a slice in the order of their names, after a name; of a group those whose path the record takes.
 
-        where: (field, operator, value) filters.
+        A range of a field (`<`, `>=`, ...) is read in the order of that field and has no slices by name: so it needs no
+        index but the one that Firestore gives each field.
         """
         ...
 
