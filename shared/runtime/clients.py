@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from shared.sources.sync import Sync
     from shared.streaming.merge import Merger
     from shared.streaming.scan import Scan
-    from shared.streaming.scan import Scan
     from shared.streaming.service import Streamer
     from shared.streaming.undeclared import Patterns, UndeclaredTables
 
@@ -52,13 +51,6 @@ class Clients:
 
         connected = FirestoreDocuments.connect(self.settings.project, self.settings.ops_database)
         return guard(connected, self.breakers["firestore"])
-
-    @cached_property
-    def scan(self) -> "Scan":
-        """Reads whole collections of Firestore, of any of its databases."""
-        from shared.adapters.firestore_scan import FirestoreScan
-
-        return FirestoreScan.connect(self.settings.project)
 
     @cached_property
     def scan(self) -> "Scan":
@@ -176,7 +168,6 @@ class Clients:
     def merger(self) -> "Merger":
         """Merges current tables."""
         from shared.streaming.merge import Merger
-    from shared.streaming.scan import Scan
 
         return Merger(self.warehouse, self.ops, self.leases)
 
