@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.schema.ports import Objects, Publisher, Warehouse
     from shared.sources.sync import Sync
     from shared.streaming.merge import Merger
+    from shared.streaming.merges import Merges
     from shared.streaming.scan import Scan
     from shared.streaming.service import Streamer
     from shared.streaming.undeclared import Patterns, UndeclaredTables
@@ -170,6 +171,13 @@ class Clients:
         from shared.streaming.merge import Merger
 
         return Merger(self.warehouse, self.ops, self.leases)
+
+    @cached_property
+    def merges(self) -> "Merges":
+        """Merges what is due."""
+        from shared.streaming.merges import Merges
+
+        return Merges(self.merger, self.tenants, self.ops)
 
     @cached_property
     def detectors(self) -> "Detectors":

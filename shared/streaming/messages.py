@@ -11,6 +11,7 @@ class MergeRequested(Message):
     """Merge the current tables of one tenant, or of all (an operator who names none).
 
     force: where the merge is not due too; a busy table is an error. compact: the same, for the sake of closed hours.
+    discover: not only what is known to be due, but all tables that are: those too that were never merged.
     """
 
     topic: ClassVar[str] = "merge-requested"
@@ -18,6 +19,7 @@ class MergeRequested(Message):
     tenant_id: TenantId | None = None
     force: bool = False
     compact: bool = False
+    discover: bool = False
 
 
 class DocumentsChanged(Message):

@@ -33,7 +33,6 @@ from infra.local.ports import HOST, Ports, answers
 from shared.detectors.records import DetectorRun
 from shared.runtime.clients import Clients
 from shared.settings import Settings
-from shared.streaming.merge_all import merge_all
 from shared.streaming.messages import MergeRequested
 from tests.bench.figure import Figure
 from tests.bench.stream import COLLECTION, DOCUMENT
@@ -147,7 +146,7 @@ def _prepare(clients: Clients) -> None:
     for topic in topics_of(load_functions(FUNCTIONS)):
         publisher.create_topic(name=publisher.topic_path(clients.settings.project, topic))
     # "Not due" is what a merge mostly finds: the merges themselves are the emulator's work, not the start's.
-    merge_all(MergeRequested(tenant_id=TENANT), clients.tenants, clients.merger)
+    clients.merges.run(MergeRequested(tenant_id=TENANT))
     now = datetime.now(UTC)
     run = DetectorRun(
         run_id="detectors-1",

@@ -11,6 +11,7 @@ from shared.ops.leases import Leases
 from shared.ops.records import DeadLetter
 from shared.schema.registry import streamed_records
 from shared.streaming.merge import OVERLAP, Merger
+from shared.streaming.merges import SECONDS, Merges
 from tests.fakes import FakeDocuments, ScriptedWarehouse, fake_clients, posted, pushed
 
 NOW = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
@@ -40,6 +41,8 @@ class World:
         self.ops, self.warehouse, self.now = FakeDocuments(), warehouse or Warehouse(), NOW
         merger = Merger(self.warehouse, self.ops, Leases(self.ops, lambda: self.now), lambda: self.now)
         self.clients = fake_clients(*tenants, ops=self.ops, warehouse=self.warehouse, merger=merger)
+        self.seconds = 0.0
+        self.clients.merges = Merges(merger, self.clients.tenants, self.ops, lambda: self.now, lambda: self.seconds)
 
     def post(self, body, token="operator"):
         response = handle(posted(body, token), self.clients)
@@ -49,9 +52,9 @@ class World:
         return [sql for sql, _ in self.warehouse.executed if sql.startswith("MERGE")]
 
 
-def test_a_tick_merges_every_table_of_every_tenant():
+def test_the_hourly_tick_merges_every_table_of_every_tenant():
     world = World("one", "two")
-    status, body = world.post({})
+    status, body = world.post({"discover": True})
     assert status == 200
     assert len(body["tables"]) == len(world.merged()) == 2 * TABLES
     assert {table["status"] for table in body["tables"]} == {"merged"}
@@ -60,15 +63,61 @@ def test_a_tick_merges_every_table_of_every_tenant():
 def test_tenants_that_are_not_valid_stop_no_other():
     world = World("one")
     world.clients.documents.documents |= {"tenants/My-Shop": {}, "tenants/away": {"status": "suspended"}}
-    status, body = world.post({})
+    status, body = world.post({"discover": True})
     assert (status, len(body["tables"])) == (200, TABLES)
 
 
-def test_a_second_tick_finds_nothing_due():
+def test_a_tick_finds_what_is_due_and_nothing_else():
     world = World("one")
+    assert world.post({})[1]["tables"] == [], "what was never merged waits for the hourly tick"
+    world.post({"discover": True})
+    assert world.post({}) == (200, {"tables": [], "skipped": 0, "left": 0})
+    world.now += timedelta(seconds=901)
+    assert len(world.post({})[1]["tables"]) == TABLES
+    world.now += timedelta(seconds=901)
+    world.clients.documents.documents["tenants/one"] = {"status": "suspended"}
+    world.clients.tenants._known.clear()
+    assert world.post({})[1]["tables"] == []
+
+
+def test_a_table_that_is_quiet_is_looked_at_more_and_more_seldom_until_something_comes():
+    world = World("one")
+    world.post({"discover": True})
+    tail = world.warehouse.answers["unplaced_count"][0]
+    tail["row_count"] = 0
+    waited = []
+    for _ in range(8):
+        (state,) = {values["next_at"] for path, values in world.ops.documents.items() if path.startswith("merges/")}
+        waited.append(int((state - world.now).total_seconds()) // 900)
+        world.now = state
+        world.post({})
+    assert waited == [1, 1, 2, 4, 8, 16, 24, 24]
+    tail["row_count"] = 1
+    world.now = world.now + timedelta(seconds=900 * 24)
     world.post({})
-    status, body = world.post({})
-    assert (status, body) == (200, {"tables": [], "skipped": TABLES})
+    world.now += timedelta(seconds=901)
+    assert len(world.post({})[1]["tables"]) == TABLES
+
+
+def test_a_tick_that_runs_out_of_time_leaves_the_rest_to_the_next():
+    world = World("one")
+    execute = world.warehouse.execute
+
+    def slow(sql, **parameters):
+        world.seconds += SECONDS
+        return execute(sql, **parameters)
+
+    world.warehouse.execute = slow
+    _, body = world.post({"discover": True})
+    assert body["left"] > 0
+    assert len(body["tables"]) + body["left"] == TABLES
+
+
+def test_a_bug_in_one_table_keeps_no_other_from_its_merge():
+    world = World("one", warehouse=Warehouse("opportunities", ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        world.post({"discover": True})
+    assert len(world.merged()) == TABLES - 1
 
 
 def test_force_merges_what_is_not_due_with_the_same_end_state():
@@ -102,7 +151,7 @@ def test_a_clock_that_lags_never_moves_the_tail_back():
 @pytest.mark.parametrize("error", [Rejected("no such table"), Unavailable("busy")])
 def test_a_table_that_fails_fails_alone(error):
     world = World("one", warehouse=Warehouse("opportunities", error))
-    status, body = world.post({})
+    status, body = world.post({"discover": True})
     assert status == 200
     failed = [table for table in body["tables"] if table["status"] == "failed"]
     assert [table["reason"] for table in failed] == [error.reason]
