@@ -32,6 +32,7 @@ from shared.streaming.values import python
 
 Values = dict[str, Any]
 Heard = Callable[[str, str, Values], None]
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda held, wanted: held == wanted,
@@ -51,6 +52,9 @@ class FakeDocuments:
     def __init__(self) -> None:
         self.documents: dict[str, Values] = {}
         self.writes: list[str] = []
+        self.created: dict[str, datetime] = {}
+        self.now = BEGAN
+        """The database's own time."""
         self.down = False
         self.before_commit: Callable[[str], None] | None = None
         """Called in a transaction between its read and its commit: what somebody else does meanwhile."""
@@ -68,6 +72,7 @@ class FakeDocuments:
             change = "MODIFIED" if path in self.documents else "ADDED"
             self.documents[path] = copy.deepcopy(dict(values))
             self._versions[path] = self._versions.get(path, 0) + 1
+            self.created.setdefault(path, self.now)
             self.writes.append(path)
         self._tell(change, path)
 
@@ -103,6 +108,7 @@ class FakeDocuments:
         self._check()
         with self._lock:
             found = self.documents.pop(path, None)
+            self.created.pop(path, None)
             self._versions[path] = self._versions.get(path, 0) + 1
         if found is not None:
             self._tell("REMOVED", path, found)
@@ -126,6 +132,22 @@ class FakeDocuments:
             found = [item for item in found if name in item[1]]
             found.sort(key=lambda item: item[1][name], reverse=order_by.startswith("-"))
         yield from found[:limit]
+
+    def tree(self, path: str) -> Iterator[tuple[str, datetime]]:
+        self._check()
+        for found in sorted(self.documents):
+            if found == path or found.startswith(f"{path}/"):
+                yield found, self.created.get(found, BEGAN)
+
+    def delete_many(self, paths: Iterable[str]) -> int:
+        gone = list(paths)
+        for path in gone:
+            self.delete(path)
+        return len(gone)
+
+    def moment(self) -> datetime:
+        self._check()
+        return self.now
 
     def listen(self, collection: str, heard: Heard) -> Callable[[], None]:
         listener = (collection, heard)
@@ -184,6 +206,12 @@ class FakeObjects:
     def get(self, name: str) -> bytes | None:
         return self.objects.get(name)
 
+    def names(self, prefix: str = "") -> Iterator[str]:
+        yield from sorted(name for name in self.objects if name.startswith(prefix))
+
+    def delete(self, name: str) -> None:
+        self.objects.pop(name, None)
+
 
 class FakeCache:
     """Port `Cache`. `down`: reads load, forgetting raises, as the real one."""
@@ -228,6 +256,10 @@ class FakeCache:
             del self.values[key]
         return len(gone)
 
+    def count(self, pattern: str) -> int:
+        self._check()
+        return sum(fnmatchcase(key, pattern) for key in self.values)
+
     def _check(self) -> None:
         if self.down:
             raise Unavailable("the cache cannot be reached")
@@ -247,6 +279,9 @@ class ScriptedWarehouse:
             if word in sql:
                 return copy.deepcopy(answer(**parameters) if callable(answer) else answer)
         raise AssertionError(f"no answer is scripted for: {sql}")
+
+    def estimate(self, sql: str, **parameters: Any) -> int:
+        return 0
 
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
         self.queries.append((sql, parameters))
@@ -272,6 +307,12 @@ class ScriptedWarehouse:
 
     def exists(self, name: str) -> bool:
         return True
+
+    def datasets(self) -> list[str]:
+        return []
+
+    def drop_dataset(self, name: str) -> None:
+        return None
 
 
 class FakeVerifier:

@@ -109,6 +109,10 @@ class BigQueryWarehouse:
         with translated():
             return [dict(row.items()) for row in self._run(sql, parameters).result(timeout=TIMEOUT_SECONDS)]
 
+    def estimate(self, sql: str, **parameters: Any) -> int:
+        with translated():
+            return int(self._run(sql, parameters, dry_run=True).total_bytes_processed or 0)
+
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
         # It is not deleted but expires: the same statement may be read by another run at this moment.
         until = datetime.now(UTC) + timedelta(hours=2)
@@ -166,13 +170,25 @@ class BigQueryWarehouse:
             return False
         return True
 
+    def datasets(self) -> list[str]:
+        """Names of the project's datasets."""
+        with translated():
+            return [found.dataset_id for found in self.client.list_datasets()]
+
+    def drop_dataset(self, name: str) -> None:
+        """Delete a dataset with everything in it, or nothing."""
+        with translated():
+            self.client.delete_dataset(f"{self.client.project}.{name}", delete_contents=True, not_found_ok=True)
+
     @cached_property
     def _reader(self) -> "TableReader":
         return self.connect_reader()
 
-    def _run(self, sql: str, parameters: Mapping[str, Any]) -> bigquery.QueryJob:
+    def _run(self, sql: str, parameters: Mapping[str, Any], dry_run: bool = False) -> bigquery.QueryJob:
         configuration = bigquery.QueryJobConfig(
-            query_parameters=[_parameter(name, value) for name, value in parameters.items()]
+            query_parameters=[_parameter(name, value) for name, value in parameters.items()],
+            dry_run=dry_run,
+            use_query_cache=not dry_run,
         )
         return self.client.query(sql, job_config=configuration)
 

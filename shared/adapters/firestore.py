@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from google.api_core import exceptions
 from google.cloud import firestore
@@ -12,6 +13,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 
 from shared.errors import NotNow, Rejected, Unavailable
 
+T = TypeVar("T")
 Values = dict[str, Any]
 
 # Firestore takes 500 writes a commit; smaller ones in parallel are faster and hold fewer locks.
@@ -122,6 +124,40 @@ class FirestoreDocuments:
             for snapshot in query.stream(timeout=TIMEOUT_SECONDS):
                 yield snapshot.reference.path, snapshot.to_dict()
 
+    def tree(self, path: str) -> Iterator[tuple[str, datetime]]:
+        """The document, where there is one, and every document below it: path and when it was created.
+
+        Documents below one that does not exist are found too. Names only are read.
+        """
+        reference = self.client.document(path)
+        with translated():
+            found = reference.get(field_paths=["__name__"], timeout=TIMEOUT_SECONDS)
+            if found.exists:
+                yield path, found.create_time
+            for collection in reference.collections(timeout=TIMEOUT_SECONDS):
+                for snapshot in collection.recursive().select(["__name__"]).stream(timeout=TIMEOUT_SECONDS):
+                    yield snapshot.reference.path, snapshot.create_time
+
+    def delete_many(self, paths: Iterable[str]) -> int:
+        """Delete documents in parallel batches; their number. Unavailable where one batch failed for good."""
+
+        def commit(batch: list[str]) -> int:
+            deletes = self.client.batch()
+            for path in batch:
+                deletes.delete(self.client.document(path))
+            with translated():
+                deletes.commit(timeout=TIMEOUT_SECONDS)
+            return len(batch)
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return sum(pool.map(commit, _batches(paths, BATCH)))
+
+    def moment(self) -> datetime:
+        """The database's own time: of a read of nothing."""
+        with translated():
+            at: datetime = self.client.document("nothing/nothing").get(timeout=TIMEOUT_SECONDS).read_time
+        return at
+
     def count(self, collection: str) -> int:
         """How many documents a collection holds, counted by the server."""
         with translated():
@@ -142,9 +178,7 @@ class FirestoreDocuments:
         return stop
 
 
-def _batches(
-    documents: Iterable[tuple[str, Mapping[str, Any]]], size: int
-) -> Iterator[list[tuple[str, Mapping[str, Any]]]]:
-    iterator = iter(documents)
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch

@@ -95,6 +95,15 @@ class RedisCache:
             raise Unavailable("the cache cannot be reached", cause=type(error).__name__) from error
         return removed
 
+    def count(self, pattern: str) -> int:
+        """How many keys match a pattern. Unavailable where the cache cannot be reached."""
+        if self._client is None:
+            return 0
+        try:
+            return sum(1 for _ in self._client.scan_iter(match=pattern, count=SWEEP))
+        except redis.RedisError as error:
+            raise Unavailable("the cache cannot be reached", cause=type(error).__name__) from error
+
     def _load(self, key: str, scope: str, ttl_seconds: int, loader: Callable[[], Any]) -> Any:
         token = self._token(scope)
         value = loader()

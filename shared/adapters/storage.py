@@ -1,5 +1,7 @@
 """Cloud Storage through the official client."""
 
+from collections.abc import Iterator
+
 from google.api_core import exceptions
 from google.cloud import storage
 from requests.exceptions import RequestException
@@ -39,3 +41,20 @@ class StorageObjects:
         except (exceptions.GoogleAPICallError, RequestException) as error:
             raise Unavailable("Cloud Storage is not available", cause=type(error).__name__) from error
         return found
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Names of the objects that begin so."""
+        try:
+            for blob in self._bucket.list_blobs(prefix=prefix, timeout=TIMEOUT_SECONDS):
+                yield blob.name
+        except (exceptions.GoogleAPICallError, RequestException) as error:
+            raise Unavailable("Cloud Storage is not available", cause=type(error).__name__) from error
+
+    def delete(self, name: str) -> None:
+        """Delete the object, or nothing."""
+        try:
+            self._bucket.blob(name).delete(timeout=TIMEOUT_SECONDS)
+        except exceptions.NotFound:
+            return
+        except (exceptions.GoogleAPICallError, RequestException) as error:
+            raise Unavailable("Cloud Storage is not available", cause=type(error).__name__) from error
