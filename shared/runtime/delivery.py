@@ -3,18 +3,30 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudevents.http import CloudEvent
+from starlette.exceptions import HTTPException
 
 from shared import trace
-from shared.errors import Rejected, Unavailable
+from shared.errors import Rejected, RetriesExhausted, Unavailable
 from shared.runtime import log
 from shared.runtime.clients import Clients
 
 TRACED = ("traceparent", "correlation_id")
+LONGEST_RETRY = timedelta(hours=20)
+"""A trigger gives an event up, silently, after 24 hours. The rest is for setting it aside, should that fail too."""
+
+
+class RetryLater(HTTPException, Unavailable):
+    """Unavailable as the framework answers it: 503, without a traceback."""
+
+    def __init__(self, error: Unavailable) -> None:
+        HTTPException.__init__(self, error.status, error.message)
+        self.message, self.fields = error.message, error.fields
 
 
 class Delivery:
@@ -31,10 +43,13 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivery(event: CloudEvent, clients: Clients) -> AsyncIterator[Delivery]:
+async def delivery(
+    event: CloudEvent, clients: Clients, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> AsyncIterator[Delivery]:
     """Wrap one delivery of a cloud event.
 
-    Rejected is set aside and acknowledged; Unavailable and bugs are raised, so that the trigger retries.
+    Rejected is set aside and acknowledged; Unavailable and bugs are raised, so that the trigger retries, until the
+    event is too old for that: then it is set aside as RetriesExhausted.
     """
     started = time.perf_counter()
     function = os.environ.get("FUNCTION_TARGET", "function")
@@ -43,13 +58,8 @@ async def delivery(event: CloudEvent, clients: Clients) -> AsyncIterator[Deliver
     current = trace.continue_trace({name: call.attributes[name] for name in TRACED if name in call.attributes})
     result, severity = "ok", "INFO"
     fields: dict[str, Any] = {}
-    try:
-        yield call
-    except Unavailable as error:
-        result, severity, fields = error.reason, "WARNING", {"error": error.message}
-        raise
-    except Rejected as error:
-        result, severity, fields = error.reason, "WARNING", {"error": error.message}
+
+    async def set_aside(error: Rejected) -> None:
         await asyncio.to_thread(
             clients.dead_letters.set_aside,
             function=function,
@@ -61,9 +71,23 @@ async def delivery(event: CloudEvent, clients: Clients) -> AsyncIterator[Deliver
             tenant_id=_tenant(call.subject),
             correlation_id=current.correlation_id,
         )
+
+    try:
+        yield call
+    except Unavailable as error:
+        result, severity, fields = error.reason, "WARNING", {"error": error.message}
+        if not _too_old(call.time, now()):
+            raise RetryLater(error) from error
+        result = RetriesExhausted.__name__
+        await set_aside(exhausted(error))
+    except Rejected as error:
+        result, severity, fields = error.reason, "WARNING", {"error": error.message}
+        await set_aside(error)
     except Exception as error:
         result, severity, fields = "bug", "ERROR", {"error": type(error).__name__}
-        raise
+        if not _too_old(call.time, now()):
+            raise
+        await set_aside(exhausted(error))
     finally:
         log.line(
             severity,  # type: ignore[arg-type]
@@ -78,6 +102,20 @@ async def delivery(event: CloudEvent, clients: Clients) -> AsyncIterator[Deliver
             outcome=call.outcome,
             **fields,
         )
+
+
+def exhausted(error: Exception) -> RetriesExhausted:
+    """What a last error becomes once nobody retries; of a bug only its kind is kept, as its words may quote values."""
+    if isinstance(error, Unavailable):
+        return RetriesExhausted("it was tried until too late", cause=error.reason, said=error.message)
+    return RetriesExhausted("it was tried until too late", cause=type(error).__name__)
+
+
+def _too_old(event_time: str | None, now: datetime) -> bool:
+    try:
+        return event_time is not None and now - datetime.fromisoformat(event_time) > LONGEST_RETRY
+    except (ValueError, TypeError):  # no time, or one without a zone: then it is retried, as ever
+        return False
 
 
 def _headers(attributes: Any) -> dict[str, str]:

@@ -99,14 +99,16 @@ def event_body(
     return body
 
 
-def cloud_event(body: Any, path: str = "tenants/demo/notes/a", event_id: str = "event-1") -> CloudEvent:
-    """The event as a function gets it."""
+def cloud_event(
+    body: Any, path: str = "tenants/demo/notes/a", event_id: str = "event-1", age: timedelta = timedelta()
+) -> CloudEvent:
+    """The event as a function gets it, `age` after what it tells of."""
     attributes = {
         "id": event_id,
         "source": f"//firestore.googleapis.com/projects/{PROJECT}/databases/(default)",
         "type": "google.cloud.firestore.document.v1.written",
         "subject": f"documents/{path}",
-        "time": "2026-01-01T00:00:00Z",
+        "time": (datetime.now(UTC) - age).isoformat(),
         "datacontenttype": "application/protobuf",
     }
     return CloudEvent(attributes, body)
