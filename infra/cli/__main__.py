@@ -16,6 +16,11 @@ import infra.cli
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
+@app.callback()
+def _scout() -> None:
+    """A group even while it has one command."""
+
+
 def _register() -> None:
     """A module with a function of its own name is a command; one with a typer `app` is a group of them."""
     for found in pkgutil.iter_modules(infra.cli.__path__):

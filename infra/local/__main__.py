@@ -119,6 +119,8 @@ def run(
 def write_env(path: Path, environment: dict[str, str]) -> None:
     """Write `export` lines that a shell can source; readable by this user only, for they hold a token."""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(environment.items())]
+    # The shell that sources it finds `scout` and the packages too.
+    lines.append(f'PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n')
     temporary = path.with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -222,7 +224,8 @@ def _detached(state: Path, functions: Path, sample: str, scheduler: bool, databa
                 process.terminate()
                 _fail(f"the local cloud was not ready in time; see {_short(log)}")
             time.sleep(0.05)
-    console.print(tail(log, 40), markup=False)
+    # How to use it is said by who asked, once.
+    console.print(tail(log, 40).partition("use it:")[0].rstrip(), markup=False)
 
 
 def _require_emulators() -> None:

@@ -186,10 +186,10 @@ class BigQueryWarehouse:
 
     def _run(self, sql: str, parameters: Mapping[str, Any], dry_run: bool = False) -> bigquery.QueryJob:
         configuration = bigquery.QueryJobConfig(
-            query_parameters=[_parameter(name, value) for name, value in parameters.items()],
-            dry_run=dry_run,
-            use_query_cache=not dry_run,
+            query_parameters=[_parameter(name, value) for name, value in parameters.items()]
         )
+        if dry_run:
+            configuration.dry_run, configuration.use_query_cache = True, False
         return self.client.query(sql, job_config=configuration)
 
 

@@ -68,6 +68,10 @@ class Warehouse(Protocol):
         """Rows of a small result. Values are bound as query parameters by their Python type."""
         ...
 
+    def estimate(self, sql: str, **parameters: Any) -> int:
+        """The bytes that a statement would read, asked by a dry run, which is free; 0 where the server does not say."""
+        ...
+
     def columns(self, sql: str, into: str, **parameters: Any) -> dict[str, Any]:
         """A large result as numpy arrays by column: numbers (NULL is NaN), texts (None), lists of numbers (Ragged).
 
