@@ -5,6 +5,7 @@ tests/integration/test_contracts.py runs one suite against each of them and agai
 
 import base64
 import copy
+import operator
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -119,19 +120,27 @@ class FakeDocuments:
         where: Sequence[tuple[str, str, Any]] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        after: tuple[Any, str] | None = None,
     ) -> Iterator[tuple[str, Values]]:
         self._check()
         found = [
             (path, copy.deepcopy(values))
             for path, values in sorted(self.documents.items())
             if path.rpartition("/")[0] == collection
-            and all(name in values and COMPARE[operator](values[name], wanted) for name, operator, wanted in where)
+            and all(name in values and COMPARE[compared](values[name], wanted) for name, compared, wanted in where)
         ]
         if order_by:
             name = order_by.lstrip("-")
             found = [item for item in found if name in item[1]]
-            found.sort(key=lambda item: item[1][name], reverse=order_by.startswith("-"))
+            backwards = order_by.startswith("-")
+            found.sort(key=lambda item: (item[1][name], item[0]), reverse=backwards)
+            if after is not None:
+                behind = operator.lt if backwards else operator.gt
+                found = [item for item in found if behind((item[1][name], item[0]), after)]
         yield from found[:limit]
+
+    def count(self, collection: str, where: Sequence[tuple[str, str, Any]] = ()) -> int:
+        return sum(1 for _ in self.find(collection, where))
 
     def tree(self, path: str) -> Iterator[tuple[str, datetime]]:
         self._check()
@@ -182,6 +191,7 @@ class FakePublisher:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.again: list[tuple[str, bytes, dict[str, str]]] = []
         self.down = False
 
     def publish(self, message: Message) -> str:
@@ -189,6 +199,12 @@ class FakePublisher:
             raise Unavailable("Pub/Sub is not available", topic=message.topic)
         self.messages.append(message)
         return str(len(self.messages))
+
+    def publish_again(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
+        if self.down:
+            raise Unavailable("Pub/Sub is not available", topic=topic)
+        self.again.append((topic, data, dict(attributes)))
+        return f"again-{len(self.again)}"
 
 
 class FakeObjects:

@@ -111,13 +111,18 @@ class FirestoreDocuments:
         where: Sequence[tuple[str, str, Any]] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        after: tuple[Any, str] | None = None,
     ) -> Iterator[tuple[str, Values]]:
-        query = self.client.collection(collection)
-        for field, operator, value in where:
-            query = query.where(filter=FieldFilter(field, operator, value))
+        query = self._query(collection, where)
         if order_by:
             direction = firestore.Query.DESCENDING if order_by.startswith("-") else firestore.Query.ASCENDING
-            query = query.order_by(order_by.lstrip("-"), direction=direction)
+            field = order_by.lstrip("-")
+            query = query.order_by(field, direction=direction)
+            if after is not None:
+                # Equal values are ordered by name in the same direction.
+                value, path = after
+                query = query.order_by("__name__", direction=direction)
+                query = query.start_after({field: value, "__name__": self.client.document(path)})
         if limit is not None:
             query = query.limit(limit)
         with translated():
@@ -158,10 +163,15 @@ class FirestoreDocuments:
             at: datetime = self.client.document("nothing/nothing").get(timeout=TIMEOUT_SECONDS).read_time
         return at
 
-    def count(self, collection: str) -> int:
-        """How many documents a collection holds, counted by the server."""
+    def count(self, collection: str, where: Sequence[tuple[str, str, Any]] = ()) -> int:
         with translated():
-            return int(self.client.collection(collection).count().get(timeout=TIMEOUT_SECONDS)[0][0].value)
+            return int(self._query(collection, where).count().get(timeout=TIMEOUT_SECONDS)[0][0].value)
+
+    def _query(self, collection: str, where: Sequence[tuple[str, str, Any]]) -> Any:
+        query: Any = self.client.collection(collection)
+        for field, operator, value in where:
+            query = query.where(filter=FieldFilter(field, operator, value))
+        return query
 
     def listen(self, collection: str, heard: Callable[[str, str, Values], None]) -> Callable[[], None]:
         """Call `heard(change, document_id, fields)` for each change, ADDED, MODIFIED or REMOVED; first for all that is.

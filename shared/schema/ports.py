@@ -56,8 +56,16 @@ class Documents(Protocol):
         where: Sequence[tuple[str, str, Any]] = (),
         order_by: str | None = None,
         limit: int | None = None,
+        after: tuple[Any, str] | None = None,
     ) -> Iterator[tuple[str, Values]]:
-        """Documents of one collection as (path, fields); `order_by` takes `-` for descending."""
+        """Documents of one collection as (path, fields); `order_by` takes `-` for descending.
+
+        after: where a page begins: behind the document of this value of `order_by` and this path.
+        """
+        ...
+
+    def count(self, collection: str, where: Sequence[tuple[str, str, Any]] = ()) -> int:
+        """How many documents `find` would give, counted by the server."""
         ...
 
 
@@ -109,6 +117,10 @@ class Publisher(Protocol):
 
     def publish(self, message: Message) -> str:
         """Publish to the message's topic, with the trace of the current invocation; the message id."""
+        ...
+
+    def publish_again(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> str:
+        """Publish a message as it once came; the new message's id. NotFound where there is no such topic any more."""
         ...
 
 
