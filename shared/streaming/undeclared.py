@@ -11,7 +11,7 @@ from shared.errors import TenantNotProvisioned
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import PLACEHOLDER, Record
 from shared.streaming.records import StreamedTable
-from shared.streaming.streams import Pattern, declared_patterns, pattern_of
+from shared.streaming.streams import Pattern, Stream, declared_patterns, pattern_of, stream_of
 from shared.streaming.tables import BEGINNING, RESERVED, dataset_of, exact_view, provision, view_name
 from shared.streaming.typed_view import Kind, LearnedColumn, learn
 
@@ -50,6 +50,10 @@ class Patterns:
                 continue
         self._patterns, self._read_at = (*added, *declared_patterns()), self._clock()
         return self._patterns
+
+    def stream_of(self, collection_path: str, database: str = "(default)") -> Stream:
+        """The stream of one collection by its path, by what is declared and what was added."""
+        return stream_of(collection_path, database, self.load())
 
 
 class UndeclaredTables:

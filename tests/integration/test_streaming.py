@@ -17,7 +17,7 @@ from shared.streaming.tables import log_table, provision
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
-from tests.support.streaming import VALID, Note, Plain, event_body, record_of
+from tests.support.streaming import VALID, Brief, Note, Plain, event_body, record_of
 
 numbers = itertools.count()
 
@@ -245,6 +245,21 @@ def test_compacted_hours_hold_each_change_once_and_the_earliest_row(lab):
     lab.now += timedelta(hours=1)
     assert lab.merge(compacting=True).compacted_rows == 0
     assert lab.rows() == [("One", 2.0)] * 2
+
+
+def test_a_log_is_kept_as_long_as_said_and_never_loses_what_is_not_merged(lab):
+    provision(lab.warehouse, Brief, lab.names)
+    lab.stream(("a", note(), None, 10, 0, "brief"))
+    log = f"`{lab.dataset}.brief_raw_changelog`"
+    lab.now += timedelta(days=40)
+    lab.warehouse.execute(f"UPDATE {log} SET appended_at = @then WHERE TRUE", then=lab.now - timedelta(days=5))
+    lab.stream(("b", note(title="Two"), None, 10, 0, "brief"))
+    lab.warehouse.execute(
+        f"UPDATE {log} SET appended_at = @then WHERE document_id = 'b'", then=lab.now - timedelta(minutes=5)
+    )
+    assert lab.merge(Brief).expired_rows == 1
+    assert lab.warehouse.query(f"SELECT document_id FROM {log}") == [{"document_id": "b"}]
+    assert lab.rows("brief") == [("One", 2.0), ("Two", 2.0)]
 
 
 def test_a_repeat_in_a_later_hour_is_removed_as_well(lab):

@@ -65,7 +65,14 @@ class Sized(Plain):
     table = Table("aso_tenant_{tenant_id}.sized", partition_by="day")
 
 
-RECORDS = (Note, Plain, Sized)
+class Brief(Plain):
+    """One whose history nobody keeps."""
+
+    collection = Collection("tenants/{tenant_id}/brief")
+    table = Table("aso_tenant_{tenant_id}.brief", changelog=False)
+
+
+RECORDS = (Note, Plain, Sized, Brief)
 VALID: dict[str, Any] = {"note_id": "a", "title": "One", "day": "2026-01-05", "amount": 2.0, "count": 3}
 
 
