@@ -20,6 +20,9 @@ down: $(STAMP) ## End the local cloud
 tenant: $(STAMP) ## Provision a tenant in the running local cloud: make tenant TENANT=x
 	@$(if $(TENANT),,echo "say which: make tenant TENANT=x"; exit 2;) $(BIN)/python -m infra.local tenant $(TENANT)
 
+status: $(STAMP) ## How every stream stands, where the environment says: make status ARGS="--tenant demo"
+	@$(BIN)/scout status $(ARGS)
+
 test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/end_to_end $(ARGS)
 
@@ -55,4 +58,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant test check bench format generate deploy install
+.PHONY: help run up down tenant status test check bench format generate deploy install

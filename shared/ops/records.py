@@ -51,7 +51,7 @@ class Progress(Record):
     collection = Collection(
         "progress",
         database="ops",
-        indexes=(("tenant_id", "-started_at"), ("tenant_id", "kind", "-started_at")),
+        indexes=(("tenant_id", "-started_at"), ("tenant_id", "kind", "-started_at"), ("kind", "-started_at")),
     )
 
 
