@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from infra.local.cloud import LocalCloud
 from shared.caches.messages import CacheInvalidationRequested
-from shared.errors import Rejected, Unavailable
+from shared.errors import NotFound, Rejected, Unavailable
 from shared.ops.records import Cursor
 from shared.schema.ports import Cache, Documents, Objects, Publisher, Values
 from tests.fakes import FakeCache, FakeDocuments, FakeObjects, FakePublisher
@@ -162,6 +162,26 @@ def test_find_filters_orders_and_limits(documents: Documents, folder: str):
     assert [path for path, _ in documents.find(folder, where=[("n", "==", 1)])] == [f"{folder}/a"]
 
 
+@pytest.mark.parametrize("order_by", ["n", "-n"])
+def test_pages_behind_a_document_hold_each_once_even_where_values_are_equal(
+    documents: Documents, folder: str, order_by: str
+):
+    documents.put_many((f"{folder}/d{number}", {"n": number // 4, "even": number % 2 == 0}) for number in range(12))
+    where, seen, after = [("even", "==", True)], [], None
+    while page := list(documents.find(folder, where, order_by, limit=2, after=after)):
+        seen += [path for path, _ in page]
+        after = (page[-1][1]["n"], page[-1][0])
+    assert sorted(seen) == sorted(f"{folder}/d{number}" for number in range(0, 12, 2))
+    assert seen == [path for path, _ in documents.find(folder, where, order_by)]
+
+
+def test_what_a_filter_finds_is_counted(documents: Documents, folder: str):
+    documents.put_many((f"{folder}/d{number}", {"n": number}) for number in range(5))
+    assert documents.count(folder) == 5
+    assert documents.count(folder, [("n", ">=", 3)]) == 2
+    assert documents.count(folder, [("n", "==", 9)]) == 0
+
+
 def test_listener_hears_what_is_and_what_changes_until_it_is_stopped(documents: Any, folder: str):
     heard: list[tuple[str, str, Values]] = []
     some = threading.Condition()
@@ -198,6 +218,8 @@ def test_published_message_arrives_with_its_trace(kind: str, request: pytest.Fix
         publisher: Publisher = FakePublisher()
         assert publisher.publish(message)
         assert publisher.messages == [message]  # type: ignore[attr-defined]
+        assert publisher.publish_again(message.topic, b"{}", {"a": "b"})
+        assert publisher.again == [(message.topic, b"{}", {"a": "b"})]  # type: ignore[attr-defined]
         return
     from google.cloud import pubsub_v1
 
@@ -210,6 +232,12 @@ def test_published_message_arrives_with_its_trace(kind: str, request: pytest.Fix
         subscriber.create_subscription(name=subscription, topic=topic)
         assert PubSubPublisher(project).publish(message)
         [received] = subscriber.pull(subscription=subscription, max_messages=1, timeout=WAIT_SECONDS).received_messages
+        subscriber.acknowledge(subscription=subscription, ack_ids=[received.ack_id])
+        assert PubSubPublisher(project).publish_again(message.topic, b"{}", {"a": "b"})
+        [again] = subscriber.pull(subscription=subscription, max_messages=1, timeout=WAIT_SECONDS).received_messages
+        with pytest.raises(NotFound):
+            PubSubPublisher(project).publish_again("no-such-topic", b"{}", {})
+    assert (again.message.data, dict(again.message.attributes)) == (b"{}", {"a": "b"})
     assert CacheInvalidationRequested.model_validate_json(received.message.data) == message
     assert {"traceparent", "correlation_id"} <= received.message.attributes.keys()
 
