@@ -1,7 +1,7 @@
 """BigQuery definitions from records: columns, partitions, clusters, retention."""
 
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from shared.schema.record import Record
+from shared.schema.record import HIDING, PLACEHOLDER, Mark, Record, Renamed, marks_of
 
 SCALARS: dict[Any, str] = {
     str: "STRING",
@@ -67,9 +67,12 @@ SCHEMA_VERSION = Column(
 def columns(record: type[Record]) -> tuple[Column, ...]:
     """The typed columns of a record in declared order, `schema_version` last.
 
-    A field without None in its type is NOT NULL. TypeError names a field whose type BigQuery has no column for.
+    A field without None in its type is NOT NULL; one that is dropped has no column, a hashed one is text. TypeError
+    names a field whose type BigQuery has no column for, or whose mark cannot keep what it promises.
     """
-    return (*_columns(record), SCHEMA_VERSION)
+    made = (*_columns(record), SCHEMA_VERSION)
+    _check(record, made)
+    return made
 
 
 @cache
@@ -96,10 +99,49 @@ def first_line(record: type[BaseModel]) -> str:
 
 
 def _columns(model: type[BaseModel]) -> tuple[Column, ...]:
-    return tuple(
-        _column(name, info.annotation, info.description or "", where=f"{model.__name__}.{name}")
-        for name, info in model.model_fields.items()
-    )
+    made = []
+    for name, info in model.model_fields.items():
+        marks = marks_of(info)
+        if Mark.DROPPED not in marks:
+            where = f"{model.__name__}.{name}"
+            made.append(_marked(_column(name, info.annotation, info.description or "", where), marks, where))
+    return tuple(made)
+
+
+def _marked(column: Column, marks: tuple[Any, ...], where: str) -> Column:
+    """The column of a field with its marks. A hashed or masked field that a document lacks is NULL, default or not."""
+    if Mark.HASHED in marks:
+        column = replace(column.nullable(), type="STRING", fields=())
+    elif Mark.MASKED in marks:
+        if column.type not in ("STRING", "JSON"):
+            raise TypeError(f"{where}: only text can be masked; hash or drop it")
+        column = column.nullable()
+    new_name = next((mark.name for mark in marks if isinstance(mark, Renamed)), column.name)
+    return replace(column, name=new_name)
+
+
+def _check(record: type[Record], made: tuple[Column, ...]) -> None:
+    """TypeError where the marks of a record's own fields contradict what else it declares."""
+    names = [column.name for column in made]
+    if len(set(names)) < len(names):
+        raise TypeError(f"{record.__name__}: two fields leave under one name")
+    table, collection = record.table, record.collection
+    in_paths = {
+        name
+        for text in (table and table.dataset, collection and collection.path)
+        if text
+        for name in PLACEHOLDER.findall(text)
+    }
+    laid_out = {table.partition_by, *table.cluster_by} if table else set()
+    for name, info in record.model_fields.items():
+        where, marks = f"{record.__name__}.{name}", marks_of(info)
+        hidden = any(mark in marks for mark in HIDING)
+        if not record.streamed() and (hidden or any(isinstance(mark, Renamed) for mark in marks)):
+            raise TypeError(f"{where}: only what is streamed can be hashed, masked, dropped or renamed")
+        if hidden and (name in in_paths or Mark.KEY in marks):
+            raise TypeError(f"{where}: its value is in the document's path, which every row holds")
+        if name in laid_out and name not in names:
+            raise TypeError(f"{where}: the table is partitioned or clustered by it, and it has no column of this name")
 
 
 def _column(name: str, annotation: Any, description: str, where: str) -> Column:

@@ -46,6 +46,7 @@ Masked = Annotated[T, Mark.PERSONAL, Mark.MASKED]
 """Personal data, text, that leaves with its shape only: `j***@e***.com`, `***4567`."""
 Dropped = Annotated[T, Mark.PERSONAL, Mark.DROPPED]
 """Personal data that does not leave: it has no column."""
+HIDING = (Mark.DROPPED, Mark.HASHED, Mark.MASKED)
 
 
 @dataclass(frozen=True)
@@ -213,23 +214,26 @@ class Undeclared(Record):
     Each such collection is a subclass that is made when its first document is seen (shared/streaming/streams.py).
     """
 
+    schema_version: ClassVar[int] = 0
+    """Older than any declaration: once there is one, such rows are those that still lack its columns."""
     made_of: ClassVar[Any] = None
     """The pattern that took the collection."""
 
 
 def marks_of(field: FieldInfo) -> tuple[Any, ...]:
     """What a field is annotated with, `Hashed[str] | None` and `list[Hashed[str]]` included."""
-    return (*field.metadata, *_marks(field.annotation))
+    return (*field.metadata, *marks_in(field.annotation))
 
 
-def _marks(annotation: Any) -> Iterator[Any]:
+def marks_in(annotation: Any) -> Iterator[Any]:
+    """What a type is annotated with, and what its optional part or its elements are."""
     kind, parts = get_origin(annotation), get_args(annotation)
     if kind is Annotated:
         yield from parts[1:]
-        yield from _marks(parts[0])
+        yield from marks_in(parts[0])
     elif kind in (Union, UnionType, list, tuple):
         for part in parts:
-            yield from _marks(part)
+            yield from marks_in(part)
 
 
 def _stored(value: Any) -> Any:

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
-from shared.schema.bigquery import Column
 from shared.schema.record import Record
 from shared.streaming.change import Change
-from shared.streaming.tables import dataset_of, log_table, typed_columns
-from shared.streaming.values import Fields, encode_fields, python_fields
-from shared.streaming.wire import log_wire, wire_value
+from shared.streaming.tables import LOG_COLUMNS, dataset_of, log_table
+from shared.streaming.transforms import NO_KEYS, HashKeys, applied, key_for
+from shared.streaming.typed import Layout, layout_of, typed_values
+from shared.streaming.values import Fields, encode_fields
+from shared.streaming.wire import log_wire
 
-REASON_LENGTH = 500
-AS_IT_IS = frozenset(("STRING", "INT64", "FLOAT64", "BOOL", "BYTES"))
+ROW_BYTES = 9_500_000
+"""A request of the Storage Write API holds 10 MB, its envelope and the table's columns included."""
 
 
 @dataclass(slots=True)
@@ -36,13 +35,17 @@ def canonical(encoded: Mapping[str, Any]) -> bytes:
     return orjson.dumps(encoded, option=orjson.OPT_SORT_KEYS)
 
 
-def make_row(change: Change, record: type[Record], names: Mapping[str, str], appended_at: int) -> Row:
+def make_row(
+    change: Change, record: type[Record], names: Mapping[str, str], appended_at: int, keys: HashKeys = NO_KEYS
+) -> Row:
     """The row of a change. A document that is not valid keeps its raw data, and `refused_reason` says why.
 
-    names: the placeholders of the document's path. appended_at: microseconds since 1970.
+    names: the placeholders of the document's path. appended_at: microseconds since 1970. Raises HashKeyMissing.
     """
-    data = None if change.fields is None else encode_fields(change.fields)
-    old_data = None if change.old_fields is None else encode_fields(change.old_fields)
+    layout = layout_of(record)
+    key = key_for(layout.steps, names, keys) if layout.steps else b""
+    data = None if change.fields is None else _sent(change.fields, layout, key)
+    old_data = None if change.old_fields is None else _sent(change.old_fields, layout, key)
     values: dict[str, Any] = {
         "timestamp": change.timestamp,
         "event_id": change.event_id,
@@ -60,68 +63,56 @@ def make_row(change: Change, record: type[Record], names: Mapping[str, str], app
     }
     reason: str | None = None
     if change.fields is not None and data is not None:
-        typed, reason = _typed(record, change.fields, data)
+        typed, reason = typed_values(record, change.fields, data, key)
         values.update(typed)
     elif change.old_fields is not None and old_data is not None:
-        values.update(_partition(record, change.old_fields, old_data))
+        values.update(_partition(record, change.old_fields, old_data, key))
     if reason is not None:
         values["refused_reason"] = reason
+    row = log_wire(record).serialise(values)
+    if len(row) > ROW_BYTES:
+        row, reason = _smaller(record, values, len(row))
     return Row(
         record=record,
         table=f"{dataset_of(record, names)}.{log_table(record).table}",
-        data=log_wire(record).serialise(values),
+        data=row,
         names=names,
         document_id=change.document_id,
         refused_reason=reason,
     )
 
 
-def _typed(record: type[Record], fields: Fields, data: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The typed columns of a document, or why it has none."""
-    layout = _layout(record)
-    try:
-        found = record.model_validate(python_fields(fields, layout.fields, data))
-    except ValidationError as error:
-        return {}, _reason(error)
-    held = found.__dict__
-    typed = {name: held[name] for name in layout.as_they_are}
-    for column in layout.converted:
-        if column.type == "JSON" and column.mode != "REPEATED" and column.name in data:
-            # From the lossless form: what pydantic read no longer knows 2 from 2.0 or bytes from text.
-            item = data[column.name]
-            typed[column.name] = None if item is None else orjson.dumps(item).decode()
-        else:
-            typed[column.name] = wire_value(column, held[column.name])
-    return typed, None
+def document_text(fields: Fields, record: type[Record], names: Mapping[str, str], keys: HashKeys = NO_KEYS) -> bytes:
+    """What `data` is in the row of a document with these fields: what comparisons hash."""
+    layout = layout_of(record)
+    return canonical(_sent(fields, layout, key_for(layout.steps, names, keys) if layout.steps else b""))
 
 
-def _partition(record: type[Record], fields: Fields, data: dict[str, Any]) -> dict[str, Any]:
+def _sent(fields: Fields, layout: Layout, key: bytes) -> dict[str, Any]:
+    return encode_fields(applied(fields, layout.steps, key) if layout.steps else fields)
+
+
+def _smaller(record: type[Record], values: dict[str, Any], size: int) -> tuple[bytes, str | None]:
+    """A row that BigQuery takes of one that it would not: JSON can be many times as large as the document it is of.
+
+    First without what the document was before: an earlier row of the log has it, and a NULL in an update's old_data
+    says that it was left out. Where that is not enough the row only says that the change was and that its document is
+    too large; it is refused, so the event, which holds all of it, is set aside.
+    """
+    values = {**values, "old_data": None}
+    row = log_wire(record).serialise(values)
+    if len(row) <= ROW_BYTES:
+        return row, values.get("refused_reason")
+    reason = f"the document is too large for a row: {size} bytes; drop a field of it in the declaration, and replay"
+    kept = {column.name: values.get(column.name) for column in LOG_COLUMNS}
+    kept |= {"data": None, "refused_reason": reason}
+    return log_wire(record).serialise(kept), reason
+
+
+def _partition(record: type[Record], fields: Fields, data: dict[str, Any], key: bytes) -> dict[str, Any]:
     """A tombstone carries the partition of what it deleted, so that a pruned merge finds that row; nothing else."""
     field = record.table.partition_by if record.table else None
     if field is None:
         return {}
-    typed, _ = _typed(record, fields, data)
+    typed, _ = typed_values(record, fields, data, key)
     return {field: typed.get(field)}
-
-
-@dataclass(frozen=True)
-class _Layout:
-    fields: tuple[str, ...]
-    as_they_are: tuple[str, ...]
-    converted: tuple[Column, ...]
-
-
-@cache
-def _layout(record: type[Record]) -> _Layout:
-    columns = typed_columns(record)
-    return _Layout(
-        fields=tuple(record.model_fields),
-        as_they_are=tuple(column.name for column in columns if column.type in AS_IT_IS),
-        converted=tuple(column for column in columns if column.type not in AS_IT_IS),
-    )
-
-
-def _reason(error: ValidationError) -> str:
-    """Which fields are wrong, and how; never their values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in found)[:REASON_LENGTH]

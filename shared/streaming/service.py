@@ -15,6 +15,7 @@ from shared.streaming.change import Change, read_change
 from shared.streaming.rows import Row, make_row
 from shared.streaming.streams import undeclared
 from shared.streaming.tables import dataset_of, view_name
+from shared.streaming.transforms import NO_KEYS, HashKeys, sent
 from shared.streaming.typed_view import kinds_of
 from shared.streaming.undeclared import Patterns, UndeclaredTables
 from shared.streaming.values import python
@@ -58,8 +59,10 @@ class Streamer:
         record_of: RecordOf = declared,
         patterns: Patterns | None = None,
         tables: UndeclaredTables | None = None,
+        keys: HashKeys = NO_KEYS,
     ) -> None:
         self._writer = writer
+        self._keys = keys
         self._record_of = record_of
         self._patterns = patterns
         self._tables = tables
@@ -82,7 +85,7 @@ class Streamer:
         if found is None:
             return {"undeclared": 1}
         record, names = found
-        row = row_of(change, record, names)
+        row = row_of(change, record, names, self._keys)
         if issubclass(record, Undeclared) and self._tables is not None:
             await self._write_undeclared(change, record, row, self._tables)
         else:
@@ -102,7 +105,8 @@ class Streamer:
 
     async def _write_undeclared(self, change: Change, record: type[Record], row: Row, tables: UndeclaredTables) -> None:
         view = view_name(record, dataset_of(record, row.names))
-        kinds = frozenset() if change.fields is None else kinds_of(change.fields)
+        fields = {} if change.fields is None else sent(change.fields, record, row.names, self._keys)
+        kinds = kinds_of(fields)
         if not tables.knows(view, kinds):
             # Before the row: there is never a row of whose fields the view has no column.
             async with self._learning.setdefault(view, asyncio.Lock()):
@@ -116,8 +120,11 @@ class Streamer:
             raise Unavailable("the table is not there yet", table=row.table) from error
 
 
-def row_of(change: Change, record: type[Record], path_names: Mapping[str, str]) -> Row:
-    """The row of a change, stamped now. BadRequest where the tenant's name cannot name a dataset."""
+def row_of(change: Change, record: type[Record], path_names: Mapping[str, str], keys: HashKeys = NO_KEYS) -> Row:
+    """The row of a change, stamped now. BadRequest where the tenant's name cannot name a dataset.
+
+    keys: for records that hash fields. Raises HashKeyMissing where it has none.
+    """
     names = {name: value for name, value in path_names.items() if name != "document_id"}
     if record.table is not None:
         for placeholder in PLACEHOLDER.findall(record.table.dataset):
@@ -127,7 +134,7 @@ def row_of(change: Change, record: type[Record], path_names: Mapping[str, str]) 
         tenant_id(names["tenant_id"])
     if record.collection is not None and change.expired(record.collection.ttl_field):
         change.operation = "EXPIRE"
-    return make_row(change, record, names, time.time_ns() // 1000)
+    return make_row(change, record, names, time.time_ns() // 1000, keys)
 
 
 def _field(change: Change, name: str) -> str:
