@@ -2,12 +2,13 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, five limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Two of its habits are switched off, six limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
-It sends a table's rows in one message, but none above 11 MB. It parses each statement some twenty-five times, half of
+It sends a table's rows in one message, but none above 11 MB. A column that the API adds to a table is
+noted and not made. It parses each statement some twenty-five times, half of
 them only to look at it: those who look share one tree, and a text once translated is remembered.
 """
 
@@ -26,6 +27,8 @@ import grpc
 import sqlglot
 from bqemulator.api.routes.tabledata import _build_arrow_schema, _fields_raw_from_schema
 from bqemulator.catalog import ddl_sync
+from bqemulator.catalog.duckdb_repository import DuckDBCatalogRepository
+from bqemulator.catalog.memory_repository import MemoryCatalogRepository
 from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.grpc_api import write_servicer
 from bqemulator.jobs import ddl_result, executor, routine_ddl
@@ -33,6 +36,8 @@ from bqemulator.server import run_forever
 from bqemulator.sql import catalog_schema
 from bqemulator.sql.translator import SQLTranslator
 from bqemulator.storage.engine import DuckDBEngine
+from bqemulator.storage.sql_identifiers import quoted_table_ref
+from bqemulator.storage.type_map import bq_schema_to_duckdb_columns
 from bqemulator.versioning.snapshots import SnapshotManager
 
 APPEND_STREAMS = 64
@@ -62,6 +67,8 @@ def tame() -> None:
     grpc.aio.server = functools.partial(_server, grpc.aio.server)
     write_servicer._table_arrow_schema = _arrow_schema
     DuckDBEngine.connection = property(_connection)
+    for repository in (MemoryCatalogRepository, DuckDBCatalogRepository):
+        repository.update_table = _widened(repository.update_table)
     SQLTranslator.translate = _remembered(SQLTranslator.translate)
     for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
         module.sqlglot = Looking()
@@ -116,6 +123,26 @@ def _connection(engine: Any) -> Any:
         OWN.connection = SHARED(engine).cursor()
         OWN.connection.execute("SET TimeZone = 'UTC'")
     return OWN.connection
+
+
+def _widened(update: Any) -> Any:
+    """An update of a table that also makes the columns that are new."""
+
+    @functools.wraps(update)
+    def widened(self: Any, table: Any) -> Any:
+        before = self.get_table(table.project_id, table.dataset_id, table.table_id)
+        updated = update(self, table)
+        known = {field.name for field in before.schema_.fields} if before else set()
+        new = [field for field in _fields_raw_from_schema(table.schema_.fields) if field["name"] not in known]
+        reference = quoted_table_ref(table.project_id, table.dataset_id, table.table_id)
+        # One repository keeps another, without an engine, as its cache.
+        made = self._engine is not None and table.table_type == "TABLE"
+        for name, kind in bq_schema_to_duckdb_columns(new) if made else ():
+            # An ALTER TABLE in SQL has made it already.
+            self._engine.execute(f'ALTER TABLE {reference} ADD COLUMN IF NOT EXISTS "{name}" {kind}')
+        return updated
+
+    return widened
 
 
 def _arrow_schema(table: Any) -> Any:

@@ -92,6 +92,7 @@ class Merges:
     def _due(self) -> Iterator[Table]:
         """What a tick has to do, by one query: it costs the same however many tables are quiet."""
         declared = {record.__name__: record for record in streamed_records()}
+        by_table = {record.table.name: record for record in streamed_records() if record.table is not None}
         suspended = _Suspended(self._tenants)
         due = self._documents.find("merges", where=[("next_at", "<=", self._now())], order_by="next_at", limit=MOST_DUE)
         for _, values in due:
@@ -101,7 +102,9 @@ class Merges:
             if state.record in declared:
                 yield declared[state.record], state.names
             elif not state.record and (found := self._documents.get(f"streamed_tables/{state.view}")):
-                yield of_table(StreamedTable.model_validate(found))
+                record, names = of_table(StreamedTable.model_validate(found))
+                # What was undeclared at its last merge may be declared by now: the tables are the same.
+                yield by_table.get(record.table.name if record.table else "", record), names
 
     def _all(self, tenant: str | None) -> Iterator[Table]:
         """Every table of one tenant, or of all: those too that were never merged."""

@@ -40,6 +40,7 @@ class Pattern(BaseModel):
     changelog: bool = True
     log_retention_days: int | None = Field(None, ge=1)
     merge_every_seconds: int = Field(900, ge=60)
+    ttl_field: str | None = None
 
     @model_validator(mode="after")
     def _names_what_it_uses(self) -> Self:
@@ -163,7 +164,7 @@ def _record(pattern: Pattern, path: str, table: str) -> type[Record]:
         "__doc__": f"A document of {path}, which no record declares.",
         "__module__": "undeclared",  # the registry lists what is declared, only
         "made_of": pattern,
-        "collection": Collection(path, database=pattern.database),
+        "collection": Collection(path, database=pattern.database, ttl_field=pattern.ttl_field),
         "table": Table(
             table,
             merge_every_seconds=pattern.merge_every_seconds,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared.errors import TenantNotProvisioned
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import PLACEHOLDER, Record
+from shared.schema.registry import streamed_records
 from shared.streaming.records import StreamedTable
 from shared.streaming.streams import Pattern, Stream, declared_patterns, pattern_of, stream_of
 from shared.streaming.tables import BEGINNING, RESERVED, dataset_of, exact_view, provision, view_name
@@ -155,12 +156,18 @@ def learned_columns(documents: Documents, view: str) -> list[LearnedColumn]:
 def streamed_tables(
     documents: Documents, tenant_id: str | None = None
 ) -> Iterator[tuple[type[Record], Mapping[str, str]]]:
-    """Every undeclared collection that has tables, of one tenant or of all: its record and its names."""
+    """Every undeclared collection that has tables, of one tenant or of all: its record and its names.
+
+    One that was declared since is none: its tables are the declared record's.
+    """
+    declared = {record.table.name for record in streamed_records() if record.table is not None}
     where: list[tuple[str, str, Any]] = []
     if tenant_id is not None:
         where.append(("tenant_id", "==", tenant_id))
     for _, values in documents.find("streamed_tables", where=where):
-        yield of_table(StreamedTable.model_validate(values))
+        record, names = of_table(StreamedTable.model_validate(values))
+        if record.table is not None and record.table.name not in declared:
+            yield record, names
 
 
 def of_table(table: StreamedTable) -> tuple[type[Record], Mapping[str, str]]:

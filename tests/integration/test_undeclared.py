@@ -14,11 +14,12 @@ from shared.streaming.effects import Effects
 from shared.streaming.merge import Merger
 from shared.streaming.service import Streamer
 from shared.streaming.streams import stream_of
+from shared.streaming.tables import provision
 from shared.streaming.undeclared import Patterns, UndeclaredTables, streamed_tables
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
-from tests.support.streaming import event_body
+from tests.support.streaming import Note, event_body, record_of
 
 numbers = itertools.count()
 
@@ -215,3 +216,23 @@ def test_a_pattern_that_was_added_needs_no_deployment_and_makes_its_dataset(lab)
     assert asyncio.run(run()) == {"rows": 1}
     lab.dataset = f"export_{lab.tenant}"
     assert lab.rows("orders", "document_id, n") == [("a", 1)]
+
+
+def test_a_collection_that_is_declared_later_keeps_its_rows_and_gets_its_columns(lab, monkeypatch):
+    lab.stream(("notes/a", {"title": "One", "day": "2026-01-05", "note_id": "a"}, None, 10))
+    undeclared = stream_of(f"tenants/{lab.tenant}/notes")
+    lab.merger.merge(undeclared.record, undeclared.names, force=True)
+    monkeypatch.setattr("shared.streaming.undeclared.streamed_records", lambda: (Note,))
+    assert list(streamed_tables(lab.ops, lab.tenant)) == []
+    provision(lab.warehouse, Note, {"tenant_id": lab.tenant})
+    body = event_body(f"tenants/{lab.tenant}/notes/b", {"title": "Two", "day": "2026-01-06", "note_id": "b"}, None, 20)
+
+    async def run():
+        streamer = Streamer(Writer(lab.sink, Effects(FakeCache, FakePublisher).follow), record_of)
+        await streamer.stream(body, "e", "2026-01-01T00:00:00Z")
+        streamer.close()
+
+    asyncio.run(run())
+    lab.merger.merge(Note, {"tenant_id": lab.tenant}, force=True)
+    found = lab.warehouse.query(f"SELECT title, schema_version FROM `{lab.dataset}.notes` ORDER BY document_name")
+    assert [tuple(row.values()) for row in found] == [(None, 0), ("Two", 1)]
