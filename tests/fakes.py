@@ -376,11 +376,23 @@ def posted(body: Any, token: str | None = "operator", method: str = "POST") -> R
     return Request(builder.get_environ())
 
 
-def pushed(body: Any, token: str | None = "operator", message_id: str = "1") -> Request:
-    """Pub/Sub's push of a message. Bytes are sent as they are."""
+def pushed(
+    body: Any,
+    token: str | None = "operator",
+    message_id: str = "1",
+    age: timedelta = timedelta(),
+    subscription: str = "some",
+    **attributes: str,
+) -> Request:
+    """Pub/Sub's push of a message that was published `age` ago. Bytes are sent as they are."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    message = {"data": base64.b64encode(data).decode(), "messageId": message_id, "attributes": {}}
-    return posted({"message": message, "subscription": "projects/test/subscriptions/some"}, token)
+    message = {
+        "data": base64.b64encode(data).decode(),
+        "messageId": message_id,
+        "publishTime": (datetime.now(UTC) - age).isoformat().replace("+00:00", "Z"),
+        "attributes": attributes,
+    }
+    return posted({"message": message, "subscription": f"projects/test/subscriptions/{subscription}"}, token)
 
 
 class FakeScan:

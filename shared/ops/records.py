@@ -20,14 +20,21 @@ class DeadLetter(Record):
     subject: str = Field("", description="Document path or topic.")
     tenant_id: str | None = None
     object_name: str = Field(description="Object in the dead-letter bucket that holds the event as it came.")
-    status: Literal["waiting", "replayed"] = "waiting"
+    size_bytes: int = Field(0, ge=0, description="Of the event's body.")
+    status: Literal["waiting", "replayed", "superseded"] = Field(
+        "waiting", description="Superseded: its document has changed since, which another event tells of."
+    )
     set_aside_at: datetime
+    attempts: int = Field(0, ge=0, description="How often it was replayed and failed again; reason is the newest.")
+    tried_at: datetime | None = Field(None, description="When it failed again.")
+    replayed_at: datetime | None = Field(None, description="When it was settled: what it tells of is durable.")
     correlation_id: str = ""
 
     collection = Collection(
         "dead_letters",
         database="ops",
-        indexes=(("tenant_id", "-set_aside_at"), ("status", "-set_aside_at"), ("reason", "-set_aside_at")),
+        # Each field with the order, not each combination: Firestore merges indexes that end alike.
+        indexes=tuple((field, "-set_aside_at") for field in ("status", "tenant_id", "reason", "function")),
     )
 
 

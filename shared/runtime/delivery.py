@@ -15,6 +15,7 @@ from shared import trace
 from shared.errors import Rejected, RetriesExhausted, Unavailable
 from shared.runtime import log
 from shared.runtime.clients import Clients
+from shared.runtime.patience import exhausted, too_old
 
 TRACED = ("traceparent", "correlation_id")
 LONGEST_RETRY = timedelta(hours=20)
@@ -76,7 +77,7 @@ async def delivery(
         yield call
     except Unavailable as error:
         result, severity, fields = error.reason, "WARNING", {"error": error.message}
-        if not _too_old(call.time, now()):
+        if not too_old(call.time or "", now(), LONGEST_RETRY):
             raise RetryLater(error) from error
         result = RetriesExhausted.__name__
         await set_aside(exhausted(error))
@@ -85,7 +86,7 @@ async def delivery(
         await set_aside(error)
     except Exception as error:
         result, severity, fields = "bug", "ERROR", {"error": type(error).__name__}
-        if not _too_old(call.time, now()):
+        if not too_old(call.time or "", now(), LONGEST_RETRY):
             raise
         await set_aside(exhausted(error))
     finally:
@@ -102,20 +103,6 @@ async def delivery(
             outcome=call.outcome,
             **fields,
         )
-
-
-def exhausted(error: Exception) -> RetriesExhausted:
-    """What a last error becomes once nobody retries; of a bug only its kind is kept, as its words may quote values."""
-    if isinstance(error, Unavailable):
-        return RetriesExhausted("it was tried until too late", cause=error.reason, said=error.message)
-    return RetriesExhausted("it was tried until too late", cause=type(error).__name__)
-
-
-def _too_old(event_time: str | None, now: datetime) -> bool:
-    try:
-        return event_time is not None and now - datetime.fromisoformat(event_time) > LONGEST_RETRY
-    except (ValueError, TypeError):  # no time, or one without a zone: then it is retried, as ever
-        return False
 
 
 def _headers(attributes: Any) -> dict[str, str]:

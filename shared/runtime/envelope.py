@@ -17,12 +17,16 @@ PUSH_LIMIT = 2 * BODY_LIMIT
 
 @dataclass(frozen=True)
 class Envelope:
-    """One request's body, unwrapped; `unreadable` says why the data of a pushed message is not."""
+    """One request's body, unwrapped; `unreadable` says why the data of a pushed message is not.
+
+    published_at: as Pub/Sub writes it. attributes: the message's.
+    """
 
     body: dict[str, Any]
     pushed: bool = False
     event_id: str = ""
     subscription: str = ""
+    published_at: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     unreadable: BadRequest | None = None
 
@@ -46,6 +50,7 @@ def open_envelope(raw: bytes) -> Envelope:
             pushed=True,
             event_id=str(message.get("messageId") or message.get("message_id") or ""),
             subscription=str(body["subscription"]),
+            published_at=str(message.get("publishTime") or message.get("publish_time") or ""),
             attributes=message.get("attributes") or {},
             unreadable=unreadable,
         )

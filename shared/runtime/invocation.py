@@ -2,9 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from math import ceil
 from typing import Any, TypeVar
 
 import orjson
@@ -12,15 +14,18 @@ from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from shared import trace
-from shared.errors import AppError, BadRequest, Rejected, Unavailable, UnknownTenant
+from shared.errors import AppError, BadRequest, Rejected, RetriesExhausted, Unavailable, UnknownTenant
 from shared.runtime import log
 from shared.runtime.auth import Caller
 from shared.runtime.clients import Clients
 from shared.runtime.envelope import Envelope, open_envelope
+from shared.runtime.patience import exhausted, too_old
 
 M = TypeVar("M", bound=BaseModel)
 
 RETRY_AFTER_SECONDS = 5
+LONGEST_RETRY = timedelta(days=6)
+"""Pub/Sub drops a message, silently, after 7 days. The last of them is for setting it aside, should that fail too."""
 
 
 class Call:
@@ -100,17 +105,38 @@ def parse(model: type[M], body: dict[str, Any]) -> M:
 
 
 @contextmanager
-def invocation(request: Request, clients: Clients) -> Iterator[Call]:
+def invocation(
+    request: Request, clients: Clients, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Iterator[Call]:
     """Wrap one invocation of an HTTP function.
 
     Errors become answers: Rejected is a problem document for a person, and set aside and acknowledged for Pub/Sub;
-    Unavailable is 503, which Pub/Sub and Scheduler retry; anything else is a bug and is raised.
+    Unavailable is 503, which Pub/Sub and Scheduler retry; anything else is a bug and is raised. A message that Pub/Sub
+    has tried for days ends as Rejected, too: RetriesExhausted.
     """
     started = time.perf_counter()
     function = os.environ.get("FUNCTION_TARGET", "function")
     call = Call(request, clients)
     result, severity = "ok", "INFO"
     fields: dict[str, Any] = {}
+
+    def set_aside(error: Rejected) -> None:
+        clients.dead_letters.set_aside(
+            function=function,
+            event_id=call.envelope.event_id,
+            error=error,
+            headers={"content-type": "application/json"},
+            body=request.get_data(),
+            subject=call.envelope.subscription,
+            tenant_id=call.tenant_id,
+            correlation_id=call.trace.correlation_id,
+            replay_of=call.envelope.attributes.get("dead_letter_id", ""),
+        )
+        call.response = Response(status=204)
+
+    def hopeless() -> bool:
+        return _of_pubsub(call) and too_old(call.envelope.published_at, now(), LONGEST_RETRY)
+
     try:
         # Everything that may refuse the request happens inside the block: a generator that raises before it yields
         # cannot be answered for.
@@ -119,26 +145,20 @@ def invocation(request: Request, clients: Clients) -> Iterator[Call]:
     except Unavailable as error:
         result, severity, fields = error.reason, "WARNING", {"error": error.message}
         call.response = problem(error)
-        call.response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        call.response.headers["Retry-After"] = str(ceil(error.fields.get("retry_after_seconds", RETRY_AFTER_SECONDS)))
+        if hopeless():
+            result = RetriesExhausted.__name__
+            set_aside(exhausted(error))
     except Rejected as error:
         result, severity, fields = error.reason, "WARNING", {"error": error.message}
-        if _acknowledge(call, error):
-            clients.dead_letters.set_aside(
-                function=function,
-                event_id=call.envelope.event_id,
-                error=error,
-                headers={"content-type": "application/json"},
-                body=request.get_data(),
-                subject=call.envelope.subscription,
-                tenant_id=call.tenant_id,
-                correlation_id=call.trace.correlation_id,
-            )
-            call.response = Response(status=204)
-        else:
-            call.response = problem(error)
+        call.response = problem(error)
+        if _of_pubsub(call):
+            set_aside(error)
     except Exception as error:
         result, severity, fields = "bug", "ERROR", {"error": type(error).__name__}
-        raise
+        if not hopeless():
+            raise
+        set_aside(exhausted(error))
     finally:
         log.line(
             severity,  # type: ignore[arg-type]
@@ -168,7 +188,7 @@ def problem(error: AppError) -> Response:
     return Response(orjson.dumps(body, default=str), status=error.status, content_type="application/problem+json")
 
 
-def _acknowledge(call: Call, error: Rejected) -> bool:
+def _of_pubsub(call: Call) -> bool:
     """Pub/Sub's own deliveries are set aside; whoever merely looks like Pub/Sub, without its token, is refused."""
     if not ("envelope" in call.__dict__ and call.envelope.pushed):
         return False

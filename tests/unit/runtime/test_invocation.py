@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from shared import trace
 from shared.errors import Rejected, Unavailable
 from shared.runtime.clients import Clients
-from shared.runtime.invocation import Call, invocation
+from shared.runtime.invocation import LONGEST_RETRY, Call, invocation
 from shared.schema.names import TenantId
 from tests.fakes import fake_clients, posted, pushed
 
@@ -170,3 +171,61 @@ def test_trace_of_the_message_goes_on(clients: Clients):
     handled(posted(body), clients, lambda call: seen.append((call.message(Asked), trace.current())))
     [(_, found)] = seen
     assert (found.correlation_id, found.trace_id) == ("click-1", "a" * 32)
+
+
+YOUNG, OLD = LONGEST_RETRY - timedelta(minutes=5), LONGEST_RETRY + timedelta(minutes=5)
+DOWN = Unavailable("BigQuery is not available", retry_after_seconds=12.3)
+
+
+def fails(error: Exception) -> Callable[[Call], None]:
+    def work(call: Call) -> None:
+        call.message(Asked)
+        raise error
+
+    return work
+
+
+def test_message_that_is_unavailable_is_tried_again_for_days(clients: Clients):
+    response = handled(pushed({"tenant_id": "demo"}, age=YOUNG), clients, fails(DOWN))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "13")
+    assert letters(clients) == []
+
+
+def test_message_that_was_tried_for_days_is_set_aside_with_its_cause(clients: Clients):
+    assert handled(pushed({"tenant_id": "demo"}, age=OLD), clients, fails(DOWN)).status_code == 204
+    [letter] = letters(clients)
+    assert (letter["reason"], letter["tenant_id"]) == ("RetriesExhausted", "demo")
+    assert letter["fields"] == {"cause": "Unavailable", "said": "BigQuery is not available"}
+
+
+def test_message_whose_bug_nobody_mended_for_days_is_set_aside(clients: Clients):
+    with pytest.raises(KeyError):
+        handled(pushed({"tenant_id": "demo"}, age=YOUNG), clients, fails(KeyError("secret")))
+    assert handled(pushed({"tenant_id": "demo"}, age=OLD), clients, fails(KeyError("secret"))).status_code == 204
+    [letter] = letters(clients)
+    assert letter["fields"] == {"cause": "KeyError"}
+
+
+def test_what_only_looks_like_an_old_message_is_not_set_aside(clients: Clients):
+    def work(call: Call) -> None:
+        assert call.envelope.pushed
+        raise DOWN
+
+    assert handled(pushed({"tenant_id": "demo"}, None, age=OLD), clients, work).status_code == 503
+    assert letters(clients) == []
+
+
+def test_old_message_that_cannot_be_set_aside_is_tried_again(clients: Clients):
+    clients.ops.down = True  # type: ignore[attr-defined]
+    with pytest.raises(Unavailable):
+        handled(pushed({"tenant_id": "demo"}, age=OLD), clients, fails(DOWN))
+    assert clients.ops.documents == {}  # type: ignore[attr-defined]
+
+
+def test_replayed_message_that_fails_again_goes_back_to_its_letter(clients: Clients):
+    answer(pushed({}, message_id="1"), clients)
+    [letter] = letters(clients)
+    replay = pushed({}, message_id="2", dead_letter_id=letter["dead_letter_id"])
+    handled(replay, clients, fails(Rejected("still no good")))
+    [again] = letters(clients)
+    assert (again["dead_letter_id"], again["attempts"]) == (letter["dead_letter_id"], 1)

@@ -49,20 +49,26 @@ class Query:
 
 
 def served(query: Query, declared: list[dict[str, Any]]) -> bool:
-    """True where a declared composite index serves the query, or it needs none."""
+    """True where declared composite indexes serve the query, or it needs none.
+
+    Firestore merges indexes that end alike, each with some of the equal fields:
+    https://firebase.google.com/docs/firestore/query-data/index-overview#taking_advantage_of_index_merging
+    """
     needed = query.needed()
     if needed is None:
         return True
     equal, following = needed
+    covered: set[str] = set()
+    found = False
     for index in declared:
         fields = [(field["fieldPath"], field["order"]) for field in index["fields"]]
-        head, tail = fields[: len(equal)], tuple(fields[len(equal) :])
-        if index["collectionGroup"] == query.collection and {name for name, _ in head} == equal:
-            # Firestore reads an index backwards as well.
-            backwards = tuple((name, _reverse(order)) for name, order in tail)
-            if following in (tail, backwards):
-                return True
-    return False
+        split = len(fields) - len(following)
+        head, tail = {name for name, _ in fields[: max(split, 0)]}, tuple(fields[max(split, 0) :])
+        # Firestore reads an index backwards as well.
+        backwards = tuple((name, _reverse(order)) for name, order in tail)
+        if index["collectionGroup"] == query.collection and head <= equal and following in (tail, backwards):
+            found, covered = True, covered | head
+    return found and covered == equal
 
 
 def _reverse(order: str) -> str:
@@ -73,7 +79,7 @@ def _reverse(order: str) -> str:
 
 
 def queries(source: str, place: str = "") -> Iterator[Query]:
-    """Every call of `find` on a store of documents, wherever it stands."""
+    """Every call of `find` or `count` on a store of documents, wherever it stands."""
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     for call in ast.walk(tree):
@@ -85,12 +91,12 @@ def queries(source: str, place: str = "") -> Iterator[Query]:
 
 def _is_find(call: ast.Call) -> bool:
     function = call.func
-    if not isinstance(function, ast.Attribute) or function.attr != "find":
+    if not isinstance(function, ast.Attribute) or function.attr not in ("find", "count"):
         return False
     holder = function.value
     name = holder.attr if isinstance(holder, ast.Attribute) else holder.id if isinstance(holder, ast.Name) else ""
     filtered = {keyword.arg for keyword in call.keywords} & {"where", "order_by"}
-    if filtered and name not in STORES:
+    if filtered and name not in STORES and function.attr == "find":
         raise Unreadable(f"line {call.lineno}: is {name!r} a store of documents?")
     return name in STORES
 
@@ -200,6 +206,13 @@ INDEX = {"collectionGroup": "progress", "fields": [
 BOTH = (("kind", "=="), ("tenant_id", "=="))
 
 
+MERGED = [
+    {"collectionGroup": "letters", "fields": [
+        {"fieldPath": field, "order": "ASCENDING"}, {"fieldPath": "at", "order": "DESCENDING"}
+    ]} for field in ("kind", "tenant_id")
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -211,6 +224,12 @@ BOTH = (("kind", "=="), ("tenant_id", "=="))
         (Query("progress", (("tenant_id", "=="),), "-started_at"), False),
         (Query("progress", BOTH, "-updated_at"), False),
         (Query("progress", (*BOTH, ("status", "==")), "-started_at"), False),
+        (Query("letters", BOTH, "-at"), True),
+        (Query("letters", BOTH, "at"), True),
+        (Query("letters", BOTH[:1], "at"), True),
+        (Query("letters", (*BOTH, ("at", ">="))), True),
+        (Query("letters", (*BOTH, ("status", "==")), "-at"), False),
+        (Query("letters", BOTH, "-other"), False),
         (Query("progress", (("started_at", ">"), ("updated_at", ">"))), False),
         (Query("progress", BOTH), True),
         (Query("progress", (), "-updated_at"), True),
@@ -218,20 +237,22 @@ BOTH = (("kind", "=="), ("tenant_id", "=="))
     ],
     ids=str,
 )
-def test_an_index_serves_equal_fields_in_any_order_then_the_order_forwards_or_backwards(query: Query, answer: bool):
-    assert served(query, [INDEX]) is answer
+def test_indexes_serve_equal_fields_in_any_order_alone_or_merged_then_the_order_forwards_or_backwards(
+    query: Query, answer: bool
+):
+    assert served(query, [INDEX, *MERGED]) is answer
 
 
 def test_filters_in_a_variable_are_all_read():
     source = """
-def count(self, tenant_id):
+def count(self, event_id):
     where: list = [("status", "==", "waiting")]
-    if tenant_id:
-        where.append(("tenant_id", "==", tenant_id))
+    if event_id:
+        where.append(("event_id", "==", event_id))
     return self._ops.find("dead_letters", where=where, order_by="-set_aside_at")
 """
     [query] = queries(source)
-    assert query.where == (("status", "=="), ("tenant_id", "=="))
+    assert query.where == (("status", "=="), ("event_id", "=="))
     assert not served(query, declared())
 
 
