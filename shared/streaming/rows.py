@@ -43,7 +43,7 @@ def make_row(
     names: the placeholders of the document's path. appended_at: microseconds since 1970. Raises HashKeyMissing.
     """
     layout = layout_of(record)
-    key = key_for(layout.steps, names, keys) if layout.steps else b""
+    key = key_for(layout.steps, names, change.fields or change.old_fields or {}, keys) if layout.steps else b""
     data = None if change.fields is None else _sent(change.fields, layout, key)
     old_data = None if change.old_fields is None else _sent(change.old_fields, layout, key)
     values: dict[str, Any] = {
@@ -85,7 +85,7 @@ def make_row(
 def document_text(fields: Fields, record: type[Record], names: Mapping[str, str], keys: HashKeys = NO_KEYS) -> bytes:
     """What `data` is in the row of a document with these fields: what comparisons hash."""
     layout = layout_of(record)
-    return canonical(_sent(fields, layout, key_for(layout.steps, names, keys) if layout.steps else b""))
+    return canonical(_sent(fields, layout, key_for(layout.steps, names, fields, keys) if layout.steps else b""))
 
 
 def _sent(fields: Fields, layout: Layout, key: bytes) -> dict[str, Any]:

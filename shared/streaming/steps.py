@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from shared.schema.bigquery import columns
-from shared.schema.record import HIDING, Mark, Record, Renamed, marks_in, marks_of
+from shared.schema.record import HIDING, Mark, Record, Renamed, Transforms, marks_in, marks_of
 
 EVERY = "*"
 """Every key of a map."""
@@ -48,11 +48,19 @@ def steps_of(record: type[Record]) -> Steps:
     TypeError where a declaration contradicts itself, or cannot keep what it promises.
     """
     kinds = {column.name: column.type for column in columns(record)}
-    paths = record.transforms
-    steps = [Step(within=_of_model(record))]
+    by_paths = steps_of_paths(record.transforms)
+    for name, step in by_paths.items():
+        if name in record.model_fields and (step.action or step.name or kinds.get(name) != "JSON"):
+            raise TypeError(f"{record.__name__}.{name}: mark the declared field instead of naming its path")
+    return _settled(_both(Step(within=_of_model(record)), Step(within=by_paths))).within
+
+
+def steps_of_paths(paths: Transforms) -> Steps:
+    """What paths say. ValueError where one is no path, TypeError where two contradict each other."""
+    steps = [Step()]
     for action, listed in ((Mark.DROPPED, paths.drop), (Mark.HASHED, paths.hash), (Mark.MASKED, paths.mask)):
-        steps += [_at(path, Step(action), record, kinds) for path in listed]
-    steps += [_at(path, Step(name=name), record, kinds) for path, name in paths.rename]
+        steps += [_at(path, Step(action)) for path in listed]
+    steps += [_at(path, Step(name=name)) for path, name in paths.rename]
     return _settled(reduce(_both, steps)).within
 
 
@@ -99,11 +107,8 @@ def _inside(annotation: Any) -> dict[str, Step]:
     return _of_model(annotation) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else {}
 
 
-def _at(path: str, step: Step, record: type[Record], kinds: Mapping[str, str]) -> Step:
-    names = names_of(path)
-    if names[0] in record.model_fields and (len(names) == 1 or kinds.get(names[0]) != "JSON"):
-        raise TypeError(f"{record.__name__}: mark the declared field of the path {path} instead")
-    for name in reversed(names):
+def _at(path: str, step: Step) -> Step:
+    for name in reversed(names_of(path)):
         step = Step(within={name: step})
     return step
 

@@ -11,18 +11,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from shared.errors import BadRequest, NotFound
-from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Undeclared
+from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Transforms, Undeclared
 from shared.schema.registry import streamed_records
+from shared.streaming.steps import steps_of_paths
 
 DECLARED = Path(__file__).with_name("collections.yaml")
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 NAME_LENGTH = 200
+
+
+def _pairs(rename: Any) -> Any:
+    """`{old: new}`, as it is written, as pairs: a pattern can be compared and hashed."""
+    return tuple(rename.items()) if isinstance(rename, Mapping) else rename
 
 
 class Pattern(BaseModel):
@@ -42,6 +48,20 @@ class Pattern(BaseModel):
     merge_every_seconds: int = Field(900, ge=60)
     ttl_field: str | None = None
 
+    # What becomes of fields before they leave for BigQuery, by path (shared/schema/record.py, Transforms).
+    drop: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    rename: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)] = ()
+
+    @model_validator(mode="after")
+    def _transforms_agree(self) -> Self:
+        try:
+            steps_of_paths(self.transforms)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        return self
+
     @model_validator(mode="after")
     def _names_what_it_uses(self) -> Self:
         parts = self.path.removeprefix(GROUP).split("/")
@@ -51,6 +71,11 @@ class Pattern(BaseModel):
         if unknown:
             raise ValueError(f"table: the path has no {{{min(unknown)}}}")
         return self
+
+    @property
+    def transforms(self) -> Transforms:
+        """What becomes of fields before they leave for BigQuery."""
+        return Transforms(self.drop, self.hash, self.mask, self.rename)
 
     def match(self, collection_path: str) -> dict[str, str] | None:
         """The placeholders' values, or None where the collection is not of this pattern."""
@@ -164,6 +189,7 @@ def _record(pattern: Pattern, path: str, table: str) -> type[Record]:
         "__doc__": f"A document of {path}, which no record declares.",
         "__module__": "undeclared",  # the registry lists what is declared, only
         "made_of": pattern,
+        "transforms": pattern.transforms,
         "collection": Collection(path, database=pattern.database, ttl_field=pattern.ttl_field),
         "table": Table(
             table,

@@ -56,12 +56,15 @@ def sent(fields: Fields, record: type[Record], names: Mapping[str, str], keys: H
     The same object where the record changes nothing; the fields that are given are never changed.
     """
     steps = steps_of(record)
-    return applied(fields, steps, key_for(steps, names, keys)) if steps else fields
+    return applied(fields, steps, key_for(steps, names, fields, keys)) if steps else fields
 
 
-def key_for(steps: Steps, names: Mapping[str, str], keys: HashKeys) -> bytes:
-    """The key that the steps need, if they hash."""
-    return keys.of(names.get("tenant_id", "")) if any(step.hashes for step in steps.values()) else b""
+def key_for(steps: Steps, names: Mapping[str, str], fields: Fields, keys: HashKeys) -> bytes:
+    """The key that the steps need, if they hash: of the tenant in the path, or in the field of a shared collection."""
+    if not any(step.hashes for step in steps.values()):
+        return b""
+    own = fields["tenant_id"].string_value if "tenant_id" in fields else ""
+    return keys.of(names.get("tenant_id", own))
 
 
 def applied(fields: Fields, steps: Steps, key: bytes) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class Wire:
         data: bytes = self._row(**values).SerializeToString()
         return data
 
+    def read(self, data: bytes) -> Any:
+        """A serialised row as its message."""
+        return self._row.FromString(data)
+
 
 @cache
 def log_wire(record: type[Record]) -> Wire:

@@ -3,15 +3,13 @@
 import hashlib
 import hmac
 from datetime import date
-from functools import cache
 from typing import Annotated, Any
 
 import orjson
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, ValidationError, field_validator
 
 from shared.schema.bigquery import columns
 from shared.schema.record import (
@@ -32,6 +30,7 @@ from shared.streaming.change import read_change
 from shared.streaming.rows import document_text
 from shared.streaming.service import row_of
 from shared.streaming.steps import names_of, steps_of
+from shared.streaming.streams import Pattern, stream_of
 from shared.streaming.tables import typed_columns
 from shared.streaming.transforms import HashKeyMissing, HashKeys, hashed, masked, sent
 from shared.streaming.values import Value, decode_fields, encode_fields
@@ -110,14 +109,7 @@ def decoded(fields, record=Person, old=None, keys=KEYS, names=NAMES):
     """The row of a document, and its columns."""
     change = read_change(event_body(PATH, fields, old, at=10, old_at=5), "e", "2026-01-01T00:00:00Z")
     row = row_of(change, record, names, keys)
-    return row, row_message(record).FromString(row.data)
-
-
-@cache
-def row_message(record):
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(descriptor_pb2.FileDescriptorProto(name="t", message_type=[log_wire(record).descriptor]))
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Row"))
+    return row, log_wire(record).read(row.data)
 
 
 def hash_of(text, tenant="demo"):
@@ -377,7 +369,7 @@ STREAMED: dict[str, Any] = {"collection": Collection("tenants/{tenant_id}/w"), "
         ),
         (
             {"__annotations__": {"a": str}, **STREAMED, "transforms": Transforms(hash=("a",))},
-            "mark the declared field of the path a instead",
+            "Wrong.a: mark the declared field instead",
         ),
         ({**STREAMED, "transforms": Transforms(hash=("a.b",), drop=("a.b",))}, "transformed in two ways"),
         ({**STREAMED, "transforms": Transforms(rename=(("a", "c"), ("b", "c")))}, "two fields leave as c"),
@@ -386,6 +378,36 @@ STREAMED: dict[str, Any] = {"collection": Collection("tenants/{tenant_id}/w"), "
 def test_a_declaration_that_cannot_keep_what_it_promises_is_refused(fields, said):
     with pytest.raises(TypeError, match=said):
         steps_of(declared(**fields))
+
+
+def test_a_pattern_says_the_same_by_paths():
+    pattern = Pattern.model_validate(
+        {
+            "path": "tenants/{tenant_id}/{collection}",
+            "table": "aso_tenant_{tenant_id}.{collection}",
+            "hash": ["who"],
+            "drop": ["secret"],
+            "rename": {"old": "new"},
+        }
+    )
+    record = stream_of("tenants/demo/people", patterns=(pattern,)).record
+    assert record is stream_of("tenants/demo/people", patterns=(pattern.model_copy(),)).record
+    row, found = decoded({"who": "jane", "secret": 1, "old": 2}, record)
+    assert found.data == f'{{"new":2,"who":"{hash_of(chr(34) + "jane" + chr(34))}"}}'
+    assert row.refused_reason is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        ({"hash": ["a..b"]}, "'a..b' is not the path of a field"),
+        ({"hash": ["a"], "drop": ["a"]}, "a field is transformed in two ways"),
+        ({"rename": ["a"]}, "rename"),
+    ],
+)
+def test_a_pattern_with_paths_that_mean_nothing_is_refused(paths, said):
+    with pytest.raises(ValidationError, match=said):
+        Pattern.model_validate({"path": "a", "table": "d.a", **paths})
 
 
 class Careless(Record):
