@@ -43,6 +43,12 @@ format: $(STAMP) ## Format and fix what can be fixed
 generate: $(STAMP) ## Write the files that are generated from the declarations
 	@$(BIN)/python -m infra.generate
 
+erase: $(STAMP) ## Erase a document or a tenant everywhere, with proof: make erase ARGS="document tenants/demo/contacts/x"
+	@$(BIN)/scout erase $(ARGS)
+
+migrate: $(STAMP) ## Show or apply pending schema migrations: make migrate ARGS="--dry-run"
+	@$(BIN)/scout migrate $(ARGS)
+
 deploy: $(STAMP) ## Write build/deploy.sh: make deploy PROJECT=x REGION=y [FIRESTORE=nam5 DATABASES="shop" REDIS_URL= VPC_CONNECTOR=] (APPLY=1 runs it)
 	@$(if $(PROJECT),,echo "say where to: make deploy PROJECT=x REGION=y"; exit 2;) $(BIN)/python -m infra.deploy --project $(PROJECT) --region $(or $(REGION),us-central1) $(if $(FIRESTORE),--firestore-location $(FIRESTORE)) $(if $(DATABASES),--databases "$(DATABASES)") \
 		$(if $(REDIS_URL),--redis-url $(REDIS_URL)) $(if $(VPC_CONNECTOR),--vpc-connector $(VPC_CONNECTOR)) $(if $(APPLY),--apply)
@@ -58,4 +64,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant status test check bench format generate deploy install
+.PHONY: help run up down tenant status test check bench format generate erase migrate deploy install

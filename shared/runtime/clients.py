@@ -13,17 +13,24 @@ from shared.settings import Settings, settings
 from shared.tenants.service import Tenants
 
 if TYPE_CHECKING:
+    from shared.adapters.bigquery import BigQueryWarehouse
     from shared.adapters.firestore import FirestoreDocuments
     from shared.adapters.redis import RedisCache
+    from shared.adapters.storage import StorageObjects
     from shared.analytics.etl import Etl
     from shared.detectors.service import Detectors
-    from shared.schema.ports import Objects, Publisher, Warehouse
+    from shared.erasure.service import Erasures
+    from shared.ops.replay import Replay
+    from shared.schema.ports import Objects, Publisher
     from shared.sources.sync import Sync
     from shared.streaming.merge import Merger
     from shared.streaming.merges import Merges
+    from shared.streaming.reconcile import Reconciler
     from shared.streaming.scan import Scan
     from shared.streaming.service import Streamer
+    from shared.streaming.sink import Sink
     from shared.streaming.undeclared import Patterns, UndeclaredTables
+    from shared.streaming.writer import Writer
 
 
 class Clients:
@@ -61,7 +68,7 @@ class Clients:
         return FirestoreScan.connect(self.settings.project)
 
     @cached_property
-    def warehouse(self) -> "Warehouse":
+    def warehouse(self) -> "BigQueryWarehouse":
         """BigQuery."""
         from shared.adapters.bigquery import BigQueryWarehouse
 
@@ -131,25 +138,44 @@ class Clients:
         return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher)
 
     @cached_property
-    def streamer(self) -> "Streamer":
-        """Streams documents' changes into BigQuery; belongs to the event loop it is first used on."""
+    def sink(self) -> "Sink":
+        """Connections that append rows."""
         from shared.adapters.bigquery_write import BigQuerySink
+
+        at = self.settings
+        sink = BigQuerySink.open(at.project, at.bigquery_endpoint, at.bigquery_grpc_endpoint)
+        return GuardedSink(sink, self.breakers["bigquery-append"])
+
+    def writer(self) -> "Writer":
+        """A writer of documents' rows, for one event loop."""
         from shared.streaming.effects import Effects
-        from shared.streaming.service import Streamer
         from shared.streaming.writer import Writer
 
-        configuration = self.settings
-        sink = BigQuerySink.open(
-            configuration.project, configuration.bigquery_endpoint, configuration.bigquery_grpc_endpoint
-        )
+        return Writer(self.sink, Effects(lambda: self.cache, lambda: self.publisher).follow)
+
+    @cached_property
+    def streamer(self) -> "Streamer":
+        """Streams documents' changes into BigQuery; belongs to the event loop it is first used on."""
+        return self.open_streamer()
+
+    def open_streamer(self) -> "Streamer":
+        """Another streamer, for another event loop."""
+        from shared.streaming.service import Streamer
+
         return Streamer(
-            Writer(
-                GuardedSink(sink, self.breakers["bigquery-append"]),
-                Effects(lambda: self.cache, lambda: self.publisher).follow,
-            ),
+            self.writer(),
             patterns=self.patterns,
             tables=self.undeclared_tables,
         )
+
+    @cached_property
+    def replay(self) -> "Replay":
+        """Delivers set-aside events again."""
+        from shared.ops.replay import Replay
+        from shared.runtime.redelivery import redelivery
+
+        redelivered = redelivery(self.open_streamer, lambda: self.scan, lambda: self.publisher)
+        return Replay(self.dead_letters, redelivered, self.progress, self.leases, self.publisher)
 
     @cached_property
     def patterns(self) -> "Patterns":
@@ -178,6 +204,64 @@ class Clients:
         from shared.streaming.merges import Merges
 
         return Merges(self.merger, self.tenants, self.ops)
+
+    @cached_property
+    def reconciler(self) -> "Reconciler":
+        """Compares streams, and repairs them."""
+        from shared.comparison.verification import Verifications
+        from shared.streaming.reconcile import Reconciler
+        from shared.streaming.repair import Repairer
+
+        verifications = Verifications(self.ops, self.progress)
+        repairer = Repairer(
+            self.writer, self.warehouse, self.leases, verifications, self.progress, self.undeclared_tables
+        )
+        return Reconciler(
+            self.scan,
+            self.warehouse,
+            self.ops,
+            self.progress,
+            self.leases,
+            self.publisher,
+            verifications,
+            repairer,
+            self.patterns.load,
+        )
+
+    @cached_property
+    def erasures(self) -> "Erasures":
+        """Erases documents and tenants."""
+        from shared.adapters.firestore import FirestoreDocuments
+        from shared.adapters.storage import StorageObjects
+        from shared.erasure.registry import stores
+        from shared.erasure.service import Erasures
+        from shared.erasure.store import Needs
+
+        at = self.settings
+        databases = tuple(dict.fromkeys([at.database, *at.databases.split()]))
+        connected = {at.database: self.documents}
+
+        def documents(database: str) -> FirestoreDocuments:
+            if database not in connected:
+                connected[database] = FirestoreDocuments.connect(at.project, database)
+            return connected[database]
+
+        def bucket(setting: str) -> "StorageObjects | None":
+            name = getattr(at, setting)
+            return StorageObjects.connect(at.project, name) if name else None
+
+        needs = Needs(
+            project=at.project,
+            databases=databases,
+            documents=documents,
+            ops=lambda: self.ops,
+            warehouse=lambda: self.warehouse,
+            bucket=bucket,
+            cache=lambda: self.cache,
+            leases=lambda: self.leases,
+            patterns=self.patterns.load,
+        )
+        return Erasures(needs, stores(needs))
 
     @cached_property
     def detectors(self) -> "Detectors":

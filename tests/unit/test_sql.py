@@ -3,6 +3,7 @@
 The emulator translates to another dialect: a green run on it says nothing about the rules below.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from shared.schema.record import Record
 from shared.schema.registry import streamed_records
 from shared.schema.sql import SHARED, render
 from shared.streaming.streams import stream_of
-from shared.streaming.tables import base_table, exact_view, log_table
+from shared.streaming.tables import base_table, exact_view, log_table, view_name
 from shared.streaming.typed_view import TYPES, learn
 
 Rule = Callable[[exp.Expression], Iterator[str]]
@@ -223,6 +224,8 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
     if partition:
         yield "streaming/sql/outside.sql", render("streaming/sql/outside.sql", log=log, base=base, partition=partition)
     yield "streaming/sql/duplicates.sql", render("streaming/sql/duplicates.sql", log=log)
+    tables = {"log": log, "base": base, "view": view_name(record, DATASET)}
+    yield "streaming/sql/status.sql", render("streaming/sql/status.sql", **tables)
     compact = render("streaming/sql/compact.sql", log=log, columns=log_table(record).column_names())
     yield "streaming/sql/compact.sql", compact
     yield "streaming/sql/drop_old_hours.sql", render("streaming/sql/drop_old_hours.sql", log=log)
@@ -256,6 +259,15 @@ def statements() -> Iterator[tuple[str, str]]:
     yield "opportunities/outcomes.sql", outcomes_statement(DATASET)
     yield "opportunities/findings.sql", render("opportunities/findings.sql", dataset=DATASET)
     yield "dashboard/series.sql", render("dashboard/series.sql", dataset=DATASET, metrics=NUMERIC)
+    yield "tenants/sql/tables.sql", render("tenants/sql/tables.sql", dataset=DATASET)
+    yield "tenants/sql/row_counts.sql", render("tenants/sql/row_counts.sql", dataset=DATASET, tables=["a", "b"])
+    path = "streaming/sql/tables_of_documents.sql"
+    yield path, render(path, dataset=DATASET)
+    path = "streaming/sql/rows_of_document.sql"
+    for delete, order, by_tenant in itertools.product((False, True), ("version", "timestamp", None), (False, True)):
+        for names in (["name_0", "name_1"], ["name_0"], []) if by_tenant else (["name_0"],):
+            of: dict[str, Any] = {"names": names, "order": order, "by_tenant": by_tenant, "delete": delete}
+            yield path, render(path, table=f"{DATASET}.some_base", **of)
     yield "ops/record_counts.sql", render("ops/record_counts.sql", dataset=DATASET)
 
 
