@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.streaming.scan import Scan
     from shared.streaming.service import Streamer
     from shared.streaming.sink import Sink
+    from shared.streaming.transforms import HashKeys
     from shared.streaming.undeclared import Patterns, UndeclaredTables
     from shared.streaming.writer import Writer
 
@@ -166,7 +167,16 @@ class Clients:
             self.writer(),
             patterns=self.patterns,
             tables=self.undeclared_tables,
+            keys=self.hash_keys,
+            reader=lambda: self.scan,
         )
+
+    @cached_property
+    def hash_keys(self) -> "HashKeys":
+        """The keys of hashed fields."""
+        from shared.streaming.transforms import HashKeys
+
+        return HashKeys(self.settings.hash_key.get_secret_value())
 
     @cached_property
     def replay(self) -> "Replay":
