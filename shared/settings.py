@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -44,6 +44,12 @@ class Settings(BaseSettings):
         "",
         alias="SCOUT_DEAD_LETTER_BUCKET",
         description="Cloud Storage bucket of events that were set aside.",
+    )
+    hash_key: SecretStr = Field(
+        SecretStr(""),
+        alias="SCOUT_HASH_KEY",
+        description="Secret of at least 32 characters, from which the keys of hashed fields are made. "
+        "Another one gives other hashes, which no longer join with those that are there.",
     )
     token_issuers: tuple[TokenIssuer, ...] = Field(
         (),

@@ -11,6 +11,7 @@ from cloudevents.http import CloudEvent
 
 from shared.runtime.clients import Clients, connect
 from shared.runtime.delivery import delivery
+from shared.streaming.change import about
 
 # While rows are on their way 80 requests hold some thousands of objects. At the default threshold of 700 the collector
 # walks them over and over: about a fifth of the CPU.
@@ -24,4 +25,4 @@ async def stream_document(event: CloudEvent) -> None:
 
 async def handle(event: CloudEvent, clients: Clients) -> None:
     async with delivery(event, clients) as call:
-        call.outcome = await clients.streamer.stream(call.body, call.event_id, call.time)
+        call.outcome = await clients.streamer.stream(call.body, call.event_id, call.time, about(call.attributes))

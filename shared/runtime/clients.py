@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.ops.replay import Replay
     from shared.schema.ports import Objects, Publisher
     from shared.sources.sync import Sync
+    from shared.streaming.backfill import Backfills
     from shared.streaming.merge import Merger
     from shared.streaming.merges import Merges
     from shared.streaming.reconcile import Reconciler
@@ -214,6 +215,27 @@ class Clients:
         from shared.streaming.merges import Merges
 
         return Merges(self.merger, self.tenants, self.ops)
+
+    @cached_property
+    def backfills(self) -> "Backfills":
+        """Copies what collections already hold."""
+        from shared.adapters.bigquery_pending import BigQueryPending
+        from shared.streaming.backfill import Backfills
+
+        at = self.settings
+        pending = BigQueryPending.connect(at.project, at.bigquery_endpoint, at.bigquery_grpc_endpoint)
+        return Backfills(
+            self.scan,
+            guard(pending, self.breakers["bigquery-append"]),
+            self.warehouse,
+            self.ops,
+            self.leases,
+            self.progress,
+            self.merger,
+            self.patterns,
+            self.undeclared_tables,
+            self.hash_keys,
+        )
 
     @cached_property
     def reconciler(self) -> "Reconciler":

@@ -6,6 +6,7 @@ trigger gets its own id for the same write.
 """
 
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -28,9 +29,24 @@ class UnreadableEvent(Rejected):
     """The event is not one of a Firestore document."""
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A change whose document is not in its event, because it is too large for one: it is to be read again.
+
+    https://cloud.google.com/firestore/mongodb-compatibility/docs/eventarc says that documents above 10 MiB are left
+    out, not how the event looks then. Whatever part of it is missing, only the document's name is taken from it.
+    """
+
+    event_id: str
+    document_name: str
+
+
 @dataclass(slots=True)
 class Change:
-    """One change. Times are microseconds since 1970; fields are raw protobuf, None where there is no document."""
+    """One change. Times are microseconds since 1970; fields are raw protobuf, None where there is no document.
+
+    created: None where that is not known, of a delete whose document was left out.
+    """
 
     event_id: str
     document_name: str
@@ -40,7 +56,7 @@ class Change:
     version: int
     deleted: bool
     timestamp: int
-    created: int
+    created: int | None
     fields: Fields | None
     old_fields: Fields | None
 
@@ -61,10 +77,13 @@ class Change:
         return micros(until.timestamp_value) <= self.timestamp
 
 
-def read_change(body: Any, event_id: str, event_time: str | datetime | None) -> Change | None:
-    """The change that an event tells of; None for a write that changed nothing or a delete of what never was.
+def read_change(
+    body: Any, event_id: str, event_time: str | datetime | None, name_by_event: str = ""
+) -> Change | LeftOut | None:
+    """The change that an event tells of; None for a write that changed nothing, or where it tells of no document.
 
     body: raw protobuf of DocumentEventData, or its base64 (the Firestore emulator sends that).
+    name_by_event: full name of the document by the event's attributes, should the body not have it.
     Raises UnreadableEvent.
     """
     data = EventData()
@@ -72,18 +91,19 @@ def read_change(body: Any, event_id: str, event_time: str | datetime | None) -> 
         data.ParseFromString(_raw(body))
     except (DecodeError, binascii.Error, ValueError, TypeError) as error:
         raise UnreadableEvent("the event holds no Firestore document", cause=type(error).__name__) from error
-    is_there, was_there = data.value.name != "", data.old_value.name != ""
-    if not is_there and not was_there:
+    new, old = data.value, data.old_value
+    is_there, was_there = new.name != "", old.name != ""
+    document = new if is_there else old
+    name: str = document.name or name_by_event
+    if not name:
         return None
-    document = data.value if is_there else data.old_value
+    database, path = _places(name)
+    # Only updates have a mask with fields: one without its new document is no delete.
+    if not document.HasField("update_time") or (not is_there and data.update_mask.field_paths):
+        return LeftOut(event_id, name)
     version = micros(document.update_time)
-    if is_there and was_there and version == micros(data.old_value.update_time):
+    if is_there and was_there and version == micros(old.update_time):
         return None
-    name: str = document.name
-    # projects/P/databases/D/documents/a/b: taken from here because the emulator's ce-source is malformed.
-    parts = name.split("/", 5)
-    if len(parts) != 6 or parts[4] != "documents":
-        raise UnreadableEvent("the event's document has no valid name")
     operation: Operation = "DELETE" if not is_there else "UPDATE" if was_there else "CREATE"
     # The extension's views order by `timestamp`. Event times may have whole seconds only, which would put a delete
     # before the write it deleted.
@@ -91,16 +111,25 @@ def read_change(body: Any, event_id: str, event_time: str | datetime | None) -> 
     return Change(
         event_id=event_id,
         document_name=name,
-        database=parts[3],
-        path=parts[5],
+        database=database,
+        path=path,
         operation=operation,
         version=version,
         deleted=not is_there,
         timestamp=timestamp,
         created=micros(document.create_time),
-        fields=data.value.fields if is_there else None,
-        old_fields=data.old_value.fields if was_there else None,
+        fields=new.fields if is_there else None,
+        old_fields=old.fields if old.HasField("update_time") else None,
     )
+
+
+def about(attributes: Mapping[str, Any], prefix: str = "") -> str:
+    """Full name of an event's document by its attributes, or by headers with a prefix; empty where they do not say."""
+    try:
+        project, database, path = (attributes[f"{prefix}{name}"] for name in ("project", "database", "document"))
+    except KeyError:
+        return ""
+    return f"projects/{project}/databases/{database}/documents/{path}"
 
 
 def read_document(document: Any, event_id: str, operation: Operation = "IMPORT") -> Change:
@@ -109,13 +138,13 @@ def read_document(document: Any, event_id: str, operation: Operation = "IMPORT")
     So a copy can never overwrite or resurrect anything beside live writes: whatever came later has a higher version.
     """
     name: str = document.name
-    parts = name.split("/", 5)
+    database, path = _places(name)
     version = micros(document.update_time)
     return Change(
         event_id=event_id,
         document_name=name,
-        database=parts[3],
-        path=parts[5],
+        database=database,
+        path=path,
         operation=operation,
         version=version,
         deleted=False,
@@ -124,6 +153,36 @@ def read_document(document: Any, event_id: str, operation: Operation = "IMPORT")
         fields=document.fields,
         old_fields=None,
     )
+
+
+def read_absence(left_out: LeftOut, at: int) -> Change:
+    """The delete of a document that was not there when it was read again. at: that moment by Firestore's clock.
+
+    As its version that is exact, though nobody knows what it deleted: whatever was written before is gone by then,
+    and whatever came since is newer.
+    """
+    database, path = _places(left_out.document_name)
+    return Change(
+        event_id=left_out.event_id,
+        document_name=left_out.document_name,
+        database=database,
+        path=path,
+        operation="DELETE",
+        version=at,
+        deleted=True,
+        timestamp=at,
+        created=None,
+        fields=None,
+        old_fields=None,
+    )
+
+
+def _places(name: str) -> tuple[str, str]:
+    """Database and path of projects/P/databases/D/documents/a/b: the emulator's ce-source is malformed."""
+    parts = name.split("/", 5)
+    if len(parts) != 6 or parts[4] != "documents":
+        raise UnreadableEvent("the event's document has no valid name")
+    return parts[3], parts[5]
 
 
 def _raw(body: Any) -> bytes:

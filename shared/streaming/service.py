@@ -11,7 +11,8 @@ from shared.errors import Rejected, TenantNotProvisioned, Unavailable
 from shared.schema.names import tenant_id
 from shared.schema.record import PLACEHOLDER, Record, Undeclared
 from shared.schema.registry import streamed_records
-from shared.streaming.change import Change, read_change
+from shared.streaming.change import Change, LeftOut, read_change
+from shared.streaming.rereading import Reader, read_again
 from shared.streaming.rows import Row, make_row
 from shared.streaming.streams import undeclared
 from shared.streaming.tables import dataset_of, view_name
@@ -51,7 +52,11 @@ def declared(path: str, database: str) -> tuple[type[Record], dict[str, str]] | 
 
 
 class Streamer:
-    """Streams changes into changelogs. `patterns` and `tables` are those of undeclared collections."""
+    """Streams changes into changelogs.
+
+    patterns, tables: those of undeclared collections. keys: for records that hash fields. reader: of documents that are
+    too large for their events.
+    """
 
     def __init__(
         self,
@@ -60,9 +65,11 @@ class Streamer:
         patterns: Patterns | None = None,
         tables: UndeclaredTables | None = None,
         keys: HashKeys = NO_KEYS,
+        reader: Callable[[], Reader] | None = None,
     ) -> None:
         self._writer = writer
         self._keys = keys
+        self._reader = reader
         self._record_of = record_of
         self._patterns = patterns
         self._tables = tables
@@ -73,12 +80,18 @@ class Streamer:
         """Close every connection."""
         self._writer.close()
 
-    async def stream(self, body: Any, event_id: str, event_time: str | datetime | None) -> dict[str, int]:
-        """Write the change that an event tells of; what became of it.
+    async def stream(
+        self, body: Any, event_id: str, event_time: str | datetime | None, name: str = ""
+    ) -> dict[str, int]:
+        """Write the change that an event tells of; what became of it. name: the document's, by the event's attributes.
 
         Raises Rejected (unreadable, refused, invalid, of a tenant without tables) or Unavailable.
         """
-        change = read_change(body, event_id, event_time)
+        change = read_change(body, event_id, event_time, name)
+        if isinstance(change, LeftOut):
+            if self._reader is None:
+                raise Unavailable("the event came without its document, and there is nothing to read it with")
+            change = await asyncio.to_thread(read_again, change, self._reader())
         if change is None:
             return {"unchanged": 1}
         found = self._record_of(change.path, change.database) or await self._undeclared(change)
