@@ -1,5 +1,6 @@
 """Real processes of one function, to be killed and started again."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -24,18 +25,18 @@ class FunctionProcess:
         self._log = log.open("ab")
         self._command = [sys.executable, "-m", "functions_framework", "--target", name]
         self._command += ["--source", str(folder / name / "main.py"), "--host", HOST, "--port", str(self.port)]
-        self._environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT), "FUNCTION_TARGET": name}
+        self.environment = {**os.environ, **environment, "PYTHONPATH": str(ROOT), "FUNCTION_TARGET": name}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "FunctionProcess":
         """Start it; `wait` for it."""
         self._process = subprocess.Popen(
-            self._command, env=self._environment, cwd=ROOT, stdout=self._log, stderr=self._log, start_new_session=True
+            self._command, env=self.environment, cwd=ROOT, stdout=self._log, stderr=self._log, start_new_session=True
         )
         return self
 
     def wait(self, seconds: float = 30) -> "FunctionProcess":
-        """Return once it listens."""
+        """Return once it listens; a RuntimeError where it has ended."""
         until = time.monotonic() + seconds
         while not answers(self.port):
             if time.monotonic() > until or self._process is None or self._process.poll() is not None:
@@ -43,9 +44,18 @@ class FunctionProcess:
             time.sleep(0.05)
         return self
 
+    def terminate(self) -> int:
+        """End it as the platform does: SIGTERM to the server, which ends its worker; its exit code, once it is gone."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.terminate()
+        return process.wait()
+
     def kill(self) -> None:
         """kill -9, of the server and its worker: nothing is drained."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
