@@ -1,0 +1,202 @@
+"""What each store takes for the subject's, and what it leaves to those beside it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from shared.caches.erasure import CachedAnswers
+from shared.comparison.erasure import Comparisons
+from shared.erasure.store import Needs
+from shared.erasure.subject import document, tenant
+from shared.errors import Rejected, Unavailable
+from shared.ops.dead_letters import DeadLetters
+from shared.ops.erasure import SetAside, TenantState, named_after
+from shared.ops.leases import Leases
+from shared.streaming.erasure import DocumentRows, StreamingState
+from shared.streaming.streams import declared_patterns
+from shared.tenants.erasure import FirestoreDocuments
+from tests.fakes import FakeCache, FakeDocuments, FakeObjects, ScriptedWarehouse
+
+PATH = "tenants/a_b/contacts/x"
+
+
+class Lab:
+    def __init__(self, **warehouse: Any) -> None:
+        self.documents, self.ops, self.cache, self.bucket = FakeDocuments(), FakeDocuments(), FakeCache(), FakeObjects()
+        self.warehouse = ScriptedWarehouse(**warehouse)
+        self.warehouse.datasets = lambda: ["aso_tenant_a", "aso_tenant_a_b", "aso_tenant_axb"]  # type: ignore[method-assign]
+        self.needs = Needs(
+            project="p",
+            databases=("(default)",),
+            documents=lambda name: self.documents,
+            ops=lambda: self.ops,
+            warehouse=lambda: self.warehouse,
+            bucket=lambda setting: self.bucket,
+            cache=lambda: self.cache,
+            leases=lambda: Leases(self.ops),
+            patterns=declared_patterns,
+        )
+
+
+@pytest.fixture
+def lab():
+    return Lab()
+
+
+def test_a_document_goes_with_all_below_it_and_its_neighbours_stay(lab):
+    for path in (PATH, f"{PATH}/notes/1", f"{PATH}/notes/1/replies/2", f"{PATH}2", "tenants/a/contacts/x"):
+        lab.documents.put(path, {})
+    store = FirestoreDocuments(lab.needs)
+    assert store.count(document(PATH)) == {
+        "(default)/tenants/contacts": 1,
+        "(default)/tenants/contacts/notes": 1,
+        "(default)/tenants/contacts/notes/replies": 1,
+    }
+    store.erase(document(PATH))
+    assert sorted(lab.documents.documents) == ["tenants/a/contacts/x", f"{PATH}2"]
+
+
+def test_events_set_aside_go_with_their_objects_whether_or_not_a_summary_was_written(lab):
+    letters = DeadLetters(lab.bucket, lab.ops)
+    for path, database in (
+        (PATH, "(default)"),
+        (f"{PATH}/notes/1", "(default)"),
+        (f"{PATH}2", "(default)"),
+        (PATH, "shop"),
+    ):
+        headers = {"ce-subject": f"documents/{path}", "ce-source": f"//firestore/projects/p/databases/{database}"}
+        letters.set_aside(
+            function="f",
+            event_id=f"{path}{database}",
+            error=Rejected("no"),
+            headers=headers,
+            body=b"",
+            subject=f"documents/{path}",
+            tenant_id="a_b",
+        )
+    for name, path in (("lone", PATH), ("other", f"{PATH}2")):
+        kept = {"headers": {"ce-subject": f"documents/{path}"}, "body": ""}
+        lab.bucket.put_if_absent(f"dead-letters/f/{name}.json", orjson.dumps(kept))
+    store = SetAside(lab.needs)
+    assert store.count(document(PATH)) == {"summaries": 2, "objects": 3}
+    store.erase(document(PATH))
+    assert store.count(document(PATH)) == {"summaries": 0, "objects": 0}
+    left = {letter["event_id"] for letter in lab.ops.documents.values()}
+    assert left == {f"{PATH}2(default)", f"{PATH}shop"}
+    assert "dead-letters/f/other.json" in lab.bucket.objects
+    assert len(lab.bucket.objects) == 3
+    store.erase(tenant("a_b"))
+    assert (lab.bucket.objects, lab.ops.documents) == ({}, {})
+
+
+def test_a_tenants_state_is_what_has_its_id_and_never_what_begins_alike(lab):
+    for tenant_id in ("a", "a_b", "axb"):
+        lab.ops.put(f"progress/{tenant_id}", {"tenant_id": tenant_id})
+        lab.ops.put(f"merges/aso_tenant_{tenant_id}.x", {"view": f"aso_tenant_{tenant_id}.x"})
+        lab.ops.put(f"streams/{tenant_id}", {"pattern": {"path": f"tenants/{tenant_id}/x"}})
+        for resource in (f"merge:aso_tenant_{tenant_id}.x", f"sync:{tenant_id}:ga4"):
+            lab.ops.put(f"leases/{resource}", {"resource": resource})
+    for store in (TenantState(lab.needs), StreamingState(lab.needs)):
+        store.erase(tenant("a"))
+        assert not any(store.count(tenant("a")).values())
+    assert len(lab.ops.documents) == 10
+    assert not any(path.endswith(("/a", "tenant_a.x", ":a:ga4")) for path in lab.ops.documents)
+
+
+def test_leases_are_named_after_a_tenant_part_by_part():
+    assert named_after("merge:aso_tenant_a.notes", "a")
+    assert named_after("etl:a", "a")
+    assert not named_after("merge:aso_tenant_a_b.notes", "a")
+    assert not named_after("sync:ab:ga4", "a")
+
+
+def test_cached_answers_of_the_tenant_go_and_never_those_named_alike(lab):
+    for tenant_id in ("a", "a_b"):
+        lab.cache.load(f"aso_opportunities:{tenant_id}:new", f"aso_opportunities:{tenant_id}", 60, lambda: 1)
+    store = CachedAnswers(lab.needs)
+    assert sum(store.count(document("tenants/a/contacts/x")).values()) == 1
+    store.erase(document("tenants/a/contacts/x"))
+    assert list(lab.cache.values) == ["aso_opportunities:a_b:new"]
+    assert list(lab.cache.scopes) == ["aso_opportunities:a_b"]
+
+
+def test_differences_that_name_the_document_go_and_a_done_comparison_forgets_where_it_ended(lab):
+    name = f"projects/p/databases/(default)/documents/{PATH}"
+    run = {
+        "tenant_id": "a_b",
+        "status": "done",
+        "suspects": [{"key": f"{name}2"}],
+        "left_after": name,
+        "right_after": "",
+    }
+    lab.ops.put("verifications/1", run)
+    lab.ops.put("verifications/2", run | {"status": "comparing"})
+    for number, key in enumerate((name, f"{name}/notes/1", f"{name}2")):
+        lab.ops.put(f"verifications/1/differences/{number}", {"key": key})
+    store = Comparisons(lab.needs)
+    assert store.count(document(PATH)) == {"differences": 2, "verifications": 2}
+    store.erase(document(PATH))
+    assert store.count(document(PATH)) == {"verifications": 1}, "one that is at work needs its cursor until it is done"
+    assert lab.ops.get("verifications/1")["suspects"] == [{"key": f"{name}2"}]
+    assert lab.ops.get("verifications/1/differences/2") is not None
+
+
+TABLES = [
+    {"table_name": "contacts_base", "columns": ["document_name", "version"]},
+    {"table_name": "contacts_raw_changelog", "columns": ["document_name", "version"]},
+    {"table_name": "stage_counts", "columns": ["tenant_id"]},
+    {"table_name": "old_raw_changelog", "columns": ["document_name", "timestamp"]},
+]
+
+
+def test_rows_are_deleted_by_name_in_every_table_that_has_one_logs_before_bases():
+    lab = Lab(INFORMATION_SCHEMA=TABLES)
+    DocumentRows(lab.needs).erase(document(PATH))
+    name = f"projects/p/databases/(default)/documents/{PATH}"
+    tables = [sql.split("`")[1] for sql, _ in lab.warehouse.executed]
+    assert tables == [
+        f"aso_tenant_a_b.{name}" for name in ("contacts_raw_changelog", "old_raw_changelog", "contacts_base")
+    ]
+    assert all(values["name_0"] == name and name not in sql for sql, values in lab.warehouse.executed)
+    assert "held.version <= @until" in lab.warehouse.executed[0][0]
+    assert "held.timestamp <= @until" in lab.warehouse.executed[1][0]
+
+
+def test_only_the_datasets_that_the_document_can_be_in_are_asked():
+    lab = Lab(INFORMATION_SCHEMA=TABLES, row_count=[{"row_count": 0}])
+    DocumentRows(lab.needs).count(document(PATH))
+    assert {sql.split("`")[1].split(".")[0] for sql, _ in lab.warehouse.queries} == {"aso_tenant_a_b"}
+
+
+def test_a_table_whose_merge_is_at_work_waits_and_the_others_are_erased():
+    lab = Lab(INFORMATION_SCHEMA=TABLES)
+    with Leases(lab.ops).hold("merge:aso_tenant_a_b.contacts", 60), pytest.raises(Unavailable) as raised:
+        DocumentRows(lab.needs).erase(document(PATH))
+    assert [sql.split("`")[1] for sql, _ in lab.warehouse.executed] == ["aso_tenant_a_b.old_raw_changelog"]
+    waiting = ("contacts_base", "contacts_raw_changelog")
+    assert sorted(raised.value.fields) == [f"aso_tenant_{{tenant_id}}.{table}" for table in waiting]
+
+
+def test_rows_that_cannot_be_deleted_yet_stop_no_other_table():
+    lab = Lab(INFORMATION_SCHEMA=TABLES)
+    done: list[str] = []
+
+    def execute(sql: str, **parameters: Any) -> int:
+        if "old_raw" in sql:  # BigQuery deletes no row that came by insertAll in the last 30 minutes
+            raise Rejected("BigQuery refused the statement")
+        done.append(sql)
+        return 1
+
+    lab.warehouse.execute = execute  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        DocumentRows(lab.needs).erase(document(PATH))
+    assert len(done) == 2
+
+
+def test_a_document_that_was_written_anew_is_not_of_the_subject(lab):
+    lab.documents.now = datetime(2026, 2, 1, tzinfo=UTC)
+    lab.documents.put(PATH, {})
+    subject = type(document(PATH))("document", PATH, until=datetime(2026, 1, 1, tzinfo=UTC))
+    assert FirestoreDocuments(lab.needs).count(subject) == {}
