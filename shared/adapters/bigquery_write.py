@@ -52,6 +52,14 @@ class Batch:
     future: "Future[None]"
 
 
+def write_client(endpoint: str, grpc_endpoint: str) -> BigQueryWriteClient:
+    """Google's client; an endpoint that begins with http:// is plaintext, its Storage API at `grpc_endpoint`."""
+    if endpoint.startswith("http://"):
+        channel = grpc.insecure_channel(grpc_endpoint)
+        return BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
+    return BigQueryWriteClient()
+
+
 class BigQuerySink:
     """Opens append connections (port `Sink`)."""
 
@@ -63,10 +71,7 @@ class BigQuerySink:
     @classmethod
     def open(cls, project: str, endpoint: str, grpc_endpoint: str) -> "BigQuerySink":
         """A client; an endpoint that begins with http:// is plaintext, its Storage API at `grpc_endpoint`."""
-        if endpoint.startswith("http://"):
-            channel = grpc.insecure_channel(grpc_endpoint)
-            return cls(BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel)), project)
-        return cls(BigQueryWriteClient(), project)
+        return cls(write_client(endpoint, grpc_endpoint), project)
 
     def connect(self, table: str, record: type[Record]) -> "TableConnection":
         dataset, name = table.split(".")
@@ -121,10 +126,12 @@ class AppendCall:
         """False once it has ended."""
         return not self._ended
 
-    def append(self, stream: str, wire: Wire, rows: Sequence[bytes]) -> "Future[None]":
-        """Send a batch to one table's stream."""
+    def append(self, stream: str, wire: Wire, rows: Sequence[bytes], offset: int | None = None) -> "Future[None]":
+        """Send a batch to one table's stream; at an offset where the stream is not the default one."""
         # The emulator, unlike the documentation, wants the stream on every request.
         request = RequestPb(write_stream=stream)
+        if offset is not None:
+            request.offset.value = offset
         request.proto_rows.rows.serialized_rows.extend(rows)
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # whoever stops waiting must not cancel what is on its way

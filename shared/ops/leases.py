@@ -17,13 +17,16 @@ class Leases:
         self._now = now
 
     @contextmanager
-    def hold(self, resource: str, seconds: float) -> Iterator[bool]:
-        """Hold a lease for a block; yields False, without waiting, where somebody else has it."""
-        holder, path = secrets.token_hex(8), f"leases/{resource}"
+    def hold(self, resource: str, seconds: float, holder: str = "") -> Iterator[bool]:
+        """Hold a lease for a block; yields False, without waiting, where somebody else has it.
+
+        holder: who may take it again at any moment, as a run that died and is taken up by another process.
+        """
+        holder, path = holder or secrets.token_hex(8), f"leases/{resource}"
 
         def take(values: dict[str, Any] | None) -> dict[str, Any] | None:
             now = self._now()
-            if values and values["holder"] and values["until"] > now:
+            if values and values["holder"] not in ("", holder) and values["until"] > now:
                 return None
             return {"resource": resource, "holder": holder, "until": now + timedelta(seconds=seconds)}
 

@@ -3,6 +3,8 @@
 from functools import cache
 from typing import ClassVar
 
+from pydantic import Field
+
 from shared.schema.message import Message
 from shared.schema.names import TenantId
 
@@ -20,6 +22,25 @@ class MergeRequested(Message):
     force: bool = False
     compact: bool = False
     discover: bool = False
+
+
+class BackfillAsked(Message):
+    """What people ask: copy what a collection holds, or with `dry_run` say what that would cost."""
+
+    collection: str = Field(min_length=1, max_length=1_000, description="`tenants/demo/things`.")
+    database: str = "(default)"
+    since: str | None = Field(None, description="ISO date or time: only documents whose `field` is not before it.")
+    field: str | None = Field(None, min_length=1, max_length=500)
+    slices: int = Field(0, ge=0, le=1_000, description="0: by the number of documents.")
+    dry_run: bool = False
+
+
+class BackfillRequested(Message):
+    """Take up a backfill, from where it is."""
+
+    topic: ClassVar[str] = "backfill-requested"
+
+    run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
 
 
 class DocumentsChanged(Message):
