@@ -23,6 +23,12 @@ tenant: $(STAMP) ## Provision a tenant in the running local cloud: make tenant T
 status: $(STAMP) ## How every stream stands, where the environment says: make status ARGS="--tenant demo"
 	@$(BIN)/scout status $(ARGS)
 
+replay: $(STAMP) ## Deliver again what was set aside: make replay ARGS="--reason RetriesExhausted --dry-run"
+	@$(BIN)/scout replay $(ARGS)
+
+backfill: $(STAMP) ## Copy what a collection already holds: make backfill ARGS="tenants/demo/things --dry-run"
+	@$(BIN)/scout backfill $(ARGS)
+
 test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
 	@$(BIN)/python -m pytest tests/unit tests/integration tests/end_to_end $(ARGS)
 
@@ -64,4 +70,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant status test check bench format generate erase migrate deploy install
+.PHONY: help run up down tenant backfill replay status test check bench format generate erase migrate deploy install

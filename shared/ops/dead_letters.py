@@ -18,6 +18,10 @@ After = tuple[datetime, str]
 """Behind which letter a page begins: when it was set aside, and its id."""
 
 
+class EventGone(Rejected):
+    """The set-aside event's bytes are no more: erased, or past the bucket's retention."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which letters: those of which all that is given is true. `since` is included, `until` is not."""
@@ -90,10 +94,10 @@ class DeadLetters:
         return letter
 
     def event(self, letter: DeadLetter) -> tuple[dict[str, str], bytes]:
-        """Headers and body of a set-aside event as they came; a LookupError where the object is gone."""
+        """Headers and body of a set-aside event as they came; EventGone where the object is no more."""
         kept = self._objects.get(letter.object_name)
         if kept is None:
-            raise LookupError(letter.object_name)
+            raise EventGone("the event's bytes are gone", object_name=letter.object_name)
         values = orjson.loads(kept)
         return values["headers"], values["body"].encode("latin-1")
 

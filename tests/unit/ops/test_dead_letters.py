@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.errors import BadRequest, TenantNotProvisioned, Unavailable
-from shared.ops.dead_letters import DeadLetters
+from shared.ops.dead_letters import DeadLetters, EventGone
 from shared.ops.records import DeadLetter
 from tests.fakes import FakeDocuments, FakeObjects
 
@@ -122,5 +122,6 @@ def test_count_is_of_one_tenant_or_of_all(letters: DeadLetters):
 def test_letter_whose_object_is_gone_says_so(letters: DeadLetters, objects: FakeObjects):
     letter = letters.set_aside(**EVENT)
     objects.objects.clear()
-    with pytest.raises(LookupError, match=letter.object_name):
+    with pytest.raises(EventGone) as gone:
         letters.event(letter)
+    assert gone.value.fields == {"object_name": letter.object_name}
