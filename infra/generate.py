@@ -12,11 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from infra.functions import load_functions
 from shared.detectors.explanation import pages as detector_pages
 from shared.schema.bigquery import columns, first_line, plain_table
 from shared.schema.firestore import indexes, rules
-from shared.schema.record import Mark, Record
+from shared.schema.record import Mark, Record, Renamed, marks_of
 from shared.schema.registry import records
 from shared.settings import Settings
 from shared.streaming.tables import base_table, exact_view, log_table
@@ -67,22 +69,43 @@ def tables() -> dict[str, Any]:
 def dictionary() -> str:
     """The data dictionary: every record with its fields."""
     lines = ["# Data dictionary", "", "Generated from the declared records by `make generate`: do not edit.", ""]
-    for record in records():
-        lines += [f"## {record.__name__}", "", first_line(record), ""]
-        if record.collection is not None:
-            lines.append(f"- Firestore `{record.collection.database}`: `{record.collection.path}`")
-        if record.table is not None:
-            lines.append(f"- BigQuery: `{record.table.name}`{_layout(record)}")
-        for namespace in record.caches:
-            lines.append(f"- A change forgets `{namespace.key}`")
-        lines += ["", "| field | type | null | marks | meaning |", "| --- | --- | --- | --- | --- |"]
-        for column in columns(record):
-            info = record.model_fields.get(column.name)
-            marks = ", ".join(mark.value for mark in Mark if info is not None and mark in info.metadata)
-            null = {"NULLABLE": "yes", "REQUIRED": "", "REPEATED": "list"}[column.mode]
-            lines.append(f"| `{column.name}` | {column.type} | {null} | {marks} | {column.description} |")
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(line for record in records() for line in entry(record))])
+
+
+def entry(record: type[Record]) -> list[str]:
+    """What the data dictionary says of one record: where it is, its fields, and what does not leave as it is."""
+    lines = [f"## {record.__name__}", "", first_line(record), ""]
+    if record.collection is not None:
+        lines.append(f"- Firestore `{record.collection.database}`: `{record.collection.path}`")
+    if record.table is not None:
+        lines.append(f"- BigQuery: `{record.table.name}`{_layout(record)}")
+    for namespace in record.caches:
+        lines.append(f"- A change forgets `{namespace.key}`")
+    for what, paths in asdict(record.transforms).items():
+        named = ", ".join(path if isinstance(path, str) else f"{path[0]} to {path[1]}" for path in paths)
+        lines += [f"- Before it leaves for BigQuery, {what}: {named}"] if paths else []
+    lines += ["", "| field | type | null | marks | meaning |", "| --- | --- | --- | --- | --- |"]
+    fields = {_column_name(name, info): name for name, info in record.model_fields.items()}
+    for column in columns(record):
+        null = {"NULLABLE": "yes", "REQUIRED": "", "REPEATED": "list"}[column.mode]
+        marks = _marks(record, fields.get(column.name))
+        lines.append(f"| `{column.name}` | {column.type} | {null} | {marks} | {column.description} |")
+    for name in record.marked(Mark.DROPPED):
+        description = record.model_fields[name].description or ""
+        lines.append(f"| `{name}` | none |  | {_marks(record, name)} | {description} |")
+    return [*lines, ""]
+
+
+def _column_name(name: str, info: FieldInfo) -> str:
+    return next((mark.name for mark in marks_of(info) if isinstance(mark, Renamed)), name)
+
+
+def _marks(record: type[Record], field: str | None) -> str:
+    if field is None:
+        return ""
+    found = marks_of(record.model_fields[field])
+    renamed = [f"renamed from `{field}`" for mark in found if isinstance(mark, Renamed)]
+    return ", ".join([mark.value for mark in Mark if mark in found] + renamed)
 
 
 def settings_table() -> str:

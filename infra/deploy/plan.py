@@ -13,7 +13,7 @@ from infra.functions import DEFAULT_DATABASE, OPS_DATABASE, FirestoreTrigger, Fu
 
 SERVICES = (
     "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc",
-    "firestore", "pubsub", "run", "storage",
+    "firestore", "pubsub", "run", "secretmanager", "storage",
 )  # fmt: skip
 
 ROLES = {
@@ -25,6 +25,9 @@ ROLES = {
     ("writes", "storage"): ("roles/storage.objectUser",),
 }
 """Declared access -> roles; `redis` and `ga4` are reached by network and by the property's own grants."""
+
+GENERATED = ("SCOUT_HASH_KEY",)
+"""Secrets whose value is anything long that nobody can guess."""
 
 AUDIENCE = "scout"
 GOOGLE_KEYS = "https://www.googleapis.com/oauth2/v3/certs"
@@ -82,6 +85,7 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
     enabled = " ".join(f"{service}.googleapis.com" for service in SERVICES)
     lines += ["", "# Services", f"gcloud services enable {enabled}", "", "# Stores", *_stores(target), "", "# Topics"]
     lines += [_unless("pubsub topics", topic, "") for topic in topics_of(functions)]
+    lines += ["", "# Secrets that nobody has to know: made once, and kept", *map(_secret, GENERATED)]
     lines += ["", "# Who calls: Scheduler and Pub/Sub"]
     lines += [_account(name) for name in ("scout-scheduler", "scout-pubsub")]
     for function in functions:
@@ -107,6 +111,11 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
         yield (
             f'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --condition=None --quiet '
             f"--member=serviceAccount:{account} --role={role}"
+        )
+    for secret in function.secrets:
+        yield (
+            f"gcloud secrets add-iam-policy-binding {secret} --quiet --member=serviceAccount:{account} "
+            f"--role=roles/secretmanager.secretAccessor"
         )
     # `|` occurs in no value; gcloud's own delimiter, the comma, does in the issuers.
     settings = {**target.environment(), "THREADS": str(function.concurrency)}
@@ -225,6 +234,14 @@ def roles(function: FunctionSpec) -> list[str]:
 def _account(name: str) -> str:
     address = f'{name}@"$CLOUDSDK_CORE_PROJECT".iam.gserviceaccount.com'
     return _unless("iam service-accounts", name, "", describe=address)
+
+
+def _secret(name: str) -> str:
+    # Without a line's end, which would become part of it.
+    return (
+        f"gcloud secrets describe {name} >/dev/null 2>&1 || head -c 32 /dev/urandom | base64 | tr -d '\\n' | "
+        f"gcloud secrets create {name} --replication-policy=automatic --data-file=-"
+    )
 
 
 def _unless(kind: str, name: str, options: str, describe: str = "", create: str = "") -> str:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from secrets import token_urlsafe
 from types import TracebackType
 from typing import Any, Self
 
@@ -90,6 +91,8 @@ class LocalCloud:
         at = parts.Addresses.take(ports, self.functions)
         self._issuer = TokenIssuer.create(self.state / "issuer-key.pem", f"http://{HOST}:{at.router}/issuer")
         self._env = at.environment() | {"SCOUT_TOKEN_ISSUERS": self._issuer.setting()}
+        # A new one each time: no hash outlives the stores of a run.
+        self._env["SCOUT_HASH_KEY"] = os.environ.get("SCOUT_HASH_KEY") or token_urlsafe(32)
         self._env |= {"SCOUT_DATABASES": " ".join(self.databases), **self._extra}
         self._env["DEV_TOKEN"] = self.token()
         rules = RULES if RULES.exists() else None

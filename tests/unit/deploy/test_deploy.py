@@ -108,6 +108,20 @@ def test_a_database_that_is_not_there_ends_the_deployment_and_is_not_made(tmp_pa
     assert not [call for call in called if "databases create" in call and "gone" in call]
 
 
+def test_the_hash_key_is_made_once_and_reaches_those_that_need_it_alone(tmp_path):
+    _, called = run_played(TARGET, tmp_path)
+    made = next(number for number, call in enumerate(called) if call.startswith("gcloud secrets create SCOUT_HASH_KEY"))
+    for function in FUNCTIONS.values():
+        deployed = [call for call in called if call.startswith(f"gcloud functions deploy {function.dashed} ")]
+        given = [call for call in called if "secretAccessor" in call and f":{function.service_account}@" in call]
+        assert len(given) == len(function.secrets)
+        for secret in function.secrets:
+            assert f"{secret}={secret}:latest" in deployed[0]
+            assert made < called.index(given[0]) < called.index(deployed[0])
+    assert "SCOUT_HASH_KEY" in FUNCTIONS["stream_document"].secrets
+    assert "SCOUT_HASH_KEY" not in FUNCTIONS["run_detectors"].secrets
+
+
 def test_one_number_sets_the_platforms_concurrency_and_the_threads(lines):
     for function in FUNCTIONS.values():
         [deploy] = [line for line in lines if line.startswith(f"gcloud functions deploy {function.dashed} ")]

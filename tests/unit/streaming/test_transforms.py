@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, field_validator
 
+from infra.generate import entry
 from shared.schema.bigquery import columns
 from shared.schema.record import (
     Collection,
@@ -408,6 +409,14 @@ def test_a_pattern_says_the_same_by_paths():
 def test_a_pattern_with_paths_that_mean_nothing_is_refused(paths, said):
     with pytest.raises(ValidationError, match=said):
         Pattern.model_validate({"path": "a", "table": "d.a", **paths})
+
+
+def test_the_data_dictionary_says_what_does_not_leave_as_it_is():
+    said = "\n".join(entry(Person))
+    assert "| `email` | STRING | yes | personal, hashed |" in said
+    assert "| `short_name` | STRING | yes | personal, masked, renamed from `name` |" in said
+    assert "| `ssn` | none |  | personal, dropped |" in said
+    assert "- Before it leaves for BigQuery, hash: extra.owners.email" in said
 
 
 class Careless(Record):
