@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from shared.streaming.estimate import Estimate
     from shared.streaming.records import Backfill
 
-COUNTS = ("read", "staged", "added", "already_there", "refused")
-
 
 def backfill(
     collection: Annotated[
@@ -82,6 +80,8 @@ def _answer(value: dict[str, Any], as_json: bool, shown: Group) -> None:
 
 def _summary(run: Backfill) -> Group:
     from rich.console import Group
+
+    from shared.streaming.backfill import COUNTS
 
     parts: list[Any] = [fields({name: getattr(run, name) for name in COUNTS}, title=run.run_id), *run.notes]
     if run.refused_documents:

@@ -23,13 +23,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Event, Lock
 
-from shared.errors import BadRequest, NotFound, Unavailable
+from shared.errors import BadRequest, Forbidden, NotFound, TenantNotProvisioned, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.schema.ports import Documents, Warehouse
+from shared.schema.record import PLACEHOLDER
+from shared.streaming.effects import Publishing
 from shared.streaming.estimate import Estimate, estimate
 from shared.streaming.merge import Merger
-from shared.streaming.messages import BackfillAsked
+from shared.streaming.messages import BackfillAsked, BackfillRequested
 from shared.streaming.parts import moment, plan, slice_id, wanted_documents
 from shared.streaming.pending import PendingStreams
 from shared.streaming.records import Backfill, BackfillSlice, StagedRows
@@ -37,6 +39,7 @@ from shared.streaming.scan import ReadTimePassed, Scan
 from shared.streaming.slice_copy import REFUSED_SHOWN, SliceCopy
 from shared.streaming.staging import Staging
 from shared.streaming.streams import NOT_A_NAME, Stream, stream_of
+from shared.streaming.tables import dataset_of
 from shared.streaming.transforms import NO_KEYS, HashKeys
 from shared.streaming.undeclared import Patterns, UndeclaredTables
 
@@ -46,6 +49,8 @@ TURN_SECONDS = 240.0
 WORKERS = 4
 MERGE_TRIES = 5
 MERGE_PAUSE_SECONDS = 2.0
+
+COUNTS = ("read", "staged", "added", "already_there", "refused")
 
 Heard = Callable[[int, int], None]
 
@@ -64,6 +69,7 @@ class Backfills:
         merger: Merger,
         patterns: Patterns,
         undeclared: UndeclaredTables,
+        publisher: Callable[[], Publishing],
         keys: HashKeys = NO_KEYS,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -77,6 +83,7 @@ class Backfills:
         self._merger = merger
         self._patterns = patterns
         self._undeclared = undeclared
+        self._publisher = publisher
         self._keys = keys
         self._clock = clock
         self._pause = pause
@@ -92,6 +99,28 @@ class Backfills:
         self._ops.put(_path(run), run.document())
         self._progress.request(run.run_id, "backfill", run.tenant_id, requested_by)
         return run
+
+    def ask(self, asked: BackfillAsked, tenant_id: str | None, requested_by: str) -> Backfill | Estimate:
+        """Ask for a run, which then goes on by messages; with `dry_run` the estimate.
+
+        tenant_id: who asks, None for an operator. Forbidden where the collection is not the tenant's.
+        """
+        if tenant_id is not None and not asked.collection.startswith(f"tenants/{tenant_id}/"):
+            raise Forbidden(
+                "the collection is not the tenant's", field="collection", expected=f"tenants/{tenant_id}/..."
+            )
+        if asked.dry_run:
+            return self.estimate(asked)
+        run = self.start(asked, requested_by)
+        self._publisher().publish(BackfillRequested(run_id=run.run_id))
+        return run
+
+    def go_on(self, request: BackfillRequested) -> dict[str, int]:
+        """Take a run up for a turn, and ask for the next one."""
+        run = self.work(request.run_id)
+        if run.status != "done":
+            self._publisher().publish(request)
+        return {name: getattr(run, name) for name in COUNTS}
 
     def get(self, run_id: str) -> Backfill:
         """A run; NotFound where there is none of that id."""
@@ -127,6 +156,7 @@ class Backfills:
         if asked.since is not None:
             moment(asked.since)
         stream = stream_of(asked.collection, asked.database, self._patterns.load())
+        self._check_dataset(stream)
         last = NOT_A_NAME.sub("", asked.collection.rpartition("/")[2])[:60]
         run = Backfill(
             run_id=f"backfill-{last}-{secrets.token_hex(4)}",
@@ -139,6 +169,17 @@ class Backfills:
             started_at=datetime.now(UTC),
         )
         return run, stream
+
+    def _check_dataset(self, stream: Stream) -> None:
+        """TenantNotProvisioned where the one dataset of a stream does not exist. A stream may have many, or make it."""
+        if stream.record.table is None or not PLACEHOLDER.search(stream.record.table.dataset):
+            return
+        try:
+            dataset = dataset_of(stream.record, stream.names)
+        except KeyError:
+            return
+        if not self._warehouse.exists(dataset):
+            raise TenantNotProvisioned("the dataset does not exist: provision the tenant first", dataset=dataset)
 
 
 class _Turn:
@@ -256,8 +297,7 @@ class _Turn:
         for one, _ in tables:
             self._merge(one)
         self._save(self._done(slices, tables))
-        counts = {name: getattr(self._run, name) for name in ("read", "staged", "added", "already_there", "refused")}
-        self._tracker.step(counts=counts)
+        self._tracker.step(counts={name: getattr(self._run, name) for name in COUNTS})
         # What a kill before this leaves behind expires by itself.
         for one, _ in tables:
             self._staging.drop(record, one.names)

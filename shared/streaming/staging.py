@@ -84,10 +84,10 @@ class Staging:
 
     def _make(self, record: type[Record], names: Mapping[str, str]) -> str:
         dataset = dataset_of(record, names)
-        if not self._warehouse.exists(dataset):
-            raise TenantNotProvisioned("the tenant has no tables", dataset=dataset)
         if issubclass(record, Undeclared):
             self._undeclared.learn(record, names, frozenset())
+        elif not self._warehouse.exists(dataset):
+            raise TenantNotProvisioned("the tenant has no tables", dataset=dataset)
         elif not self._warehouse.exists(view_name(record, dataset)):
             provision(self._warehouse, record, names)
         made = self.name(record, names)
