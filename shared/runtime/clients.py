@@ -234,6 +234,7 @@ class Clients:
             self.merger,
             self.patterns,
             self.undeclared_tables,
+            lambda: self.publisher,
             self.hash_keys,
         )
 
