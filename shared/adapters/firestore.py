@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -141,7 +141,8 @@ class FirestoreDocuments:
                 yield path, found.create_time
             for collection in reference.collections(timeout=TIMEOUT_SECONDS):
                 for snapshot in collection.recursive().select(["__name__"]).stream(timeout=TIMEOUT_SECONDS):
-                    yield snapshot.reference.path, snapshot.create_time
+                    # Of such queries, unlike others, the client hands on the protobuf.
+                    yield snapshot.reference.path, snapshot.create_time.ToDatetime(tzinfo=UTC)
 
     def delete_many(self, paths: Iterable[str]) -> int:
         """Delete documents in parallel batches; their number. Unavailable where one batch failed for good."""

@@ -104,6 +104,18 @@ def test_value_error_inside_a_transaction_is_no_contention(documents: Documents,
     assert documents.get(f"{folder}/a") is None
 
 
+def test_a_tree_is_the_document_and_all_below_it_and_nothing_beside(documents: Any, folder: str):
+    below = [f"{folder}/a", f"{folder}/a/notes/1", f"{folder}/a/gone/between/replies/2"]
+    for path in [*below, f"{folder}/a2", f"{folder}/a2/notes/1"]:
+        documents.put(path, {"x": 1})
+    found = dict(documents.tree(f"{folder}/a"))
+    assert sorted(found) == sorted(below)
+    assert all(made <= documents.moment() for made in found.values())
+    assert documents.delete_many(iter(below)) == 3
+    assert list(documents.tree(f"{folder}/a")) == []
+    assert len(list(documents.tree(f"{folder}/a2"))) == 2
+
+
 def test_concurrent_transactions_all_count(documents: Documents, folder: str):
     path = f"{folder}/a"
     documents.put(path, {"n": 0})
@@ -284,6 +296,16 @@ def test_object_that_is_not_there_is_none(objects: Objects):
     assert objects.get("nothing") is None
 
 
+def test_objects_are_listed_by_what_they_begin_with_and_deleted(objects: Any):
+    for name in ("a/1", "a/2", "ab/1"):
+        objects.put_if_absent(name, b"x")
+    assert list(objects.names("a/")) == ["a/1", "a/2"]
+    objects.delete("a/1")
+    objects.delete("a/1")
+    assert list(objects.names("a/")) == ["a/2"]
+    assert objects.put_if_absent("a/1", b"y")
+
+
 def test_bytes_survive(objects: Objects):
     objects.put_if_absent("bytes", bytes(range(256)), "application/octet-stream")
     assert objects.get("bytes") == bytes(range(256))
@@ -344,6 +366,13 @@ def test_sweep_removes_what_matches(cache: Cache, scope: str):
     assert cache.sweep(f"{scope}:list:*") == 2
     assert cache.get(f"{scope}:list:1", scope) is None
     assert cache.get(f"{scope}:one", scope) == 1
+
+
+def test_keys_that_match_are_counted(cache: Any, scope: str):
+    for name in ("list:1", "list:2", "one"):
+        cache.load(f"{scope}:{name}", scope, 60, lambda: 1)
+    assert cache.count(f"{scope}:list:*") == 2
+    assert cache.count(f"{scope}:*") == 3
 
 
 def test_loader_that_fails_leaves_nothing_behind(cache: Cache, scope: str):

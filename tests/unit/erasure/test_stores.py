@@ -14,7 +14,8 @@ from shared.errors import Rejected, Unavailable
 from shared.ops.dead_letters import DeadLetters
 from shared.ops.erasure import SetAside, TenantState, named_after
 from shared.ops.leases import Leases
-from shared.streaming.erasure import DocumentRows, StreamingState
+from shared.streaming.erased_rows import DocumentRows
+from shared.streaming.erasure import Copies, StreamingState
 from shared.streaming.streams import declared_patterns
 from shared.tenants.erasure import FirestoreDocuments
 from tests.fakes import FakeCache, FakeDocuments, FakeObjects, ScriptedWarehouse
@@ -200,3 +201,24 @@ def test_a_document_that_was_written_anew_is_not_of_the_subject(lab):
     lab.documents.put(PATH, {})
     subject = type(document(PATH))("document", PATH, until=datetime(2026, 1, 1, tzinfo=UTC))
     assert FirestoreDocuments(lab.needs).count(subject) == {}
+
+
+def test_a_copy_forgets_the_document_and_a_finished_one_its_slices(lab):
+    name = f"projects/p/databases/(default)/documents/{PATH}"
+    refused = [{"name": name, "reason": "title: missing"}, {"name": f"{name}2", "reason": "title: missing"}]
+    for run_id, status in (("done", "done"), ("at-work", "copying")):
+        run = {"run_id": run_id, "status": status, "tenant_id": "a_b", "refused_documents": refused}
+        lab.ops.put(f"backfills/{run_id}", run)
+        ends = {"run_id": run_id, "low": "", "high": f"{name}5", "refused_documents": refused}
+        lab.ops.put(f"backfill_slices/{run_id}:1", ends)
+    lab.ops.put("backfill_slices/done:2", {"run_id": "done", "low": name, "high": "", "refused_documents": []})
+    lab.ops.put("backfill_slices/done:3", {"run_id": "done", "low": f"{name}5", "high": "", "refused_documents": []})
+    store = Copies(lab.needs)
+    assert store.count(document(PATH)) == {"backfills": 2, "backfill_slices": 3}
+    store.erase(document(PATH))
+    assert store.count(document(PATH)) == {}
+    left = {"backfills/done", "backfills/at-work", "backfill_slices/at-work:1", "backfill_slices/done:3"}
+    assert lab.ops.documents.keys() == left
+    assert lab.ops.get("backfills/done")["refused_documents"] == refused[1:]
+    store.erase(tenant("a_b"))
+    assert lab.ops.documents.keys() == {"backfills/done", "backfills/at-work"}, "the rest of its state removes the runs"
