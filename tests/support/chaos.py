@@ -119,9 +119,11 @@ class Deliverer:
 
     async def _client(self, session: aiohttp.ClientSession, waiting: Iterable[tuple[Mapping[str, str], bytes]]) -> None:
         for headers, body in waiting:
+            pause = 0.1
             while not await self._post(session, headers, body):
                 self.refused += 1
-                await asyncio.sleep(0.05 + self._random.random() * 0.2)
+                await asyncio.sleep(pause * self._random.uniform(0.5, 1))
+                pause = min(2 * pause, 1.0)
             self.acknowledged += 1
 
     async def _post(self, session: aiohttp.ClientSession, headers: Mapping[str, str], body: bytes) -> bool:

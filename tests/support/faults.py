@@ -22,6 +22,7 @@ APPEND = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 SLOW_SECONDS = (0.1, 1.0)
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no time at all
 INVALID = grpc.StatusCode.INVALID_ARGUMENT.value[0]
+LARGE = [("grpc.max_receive_message_length", -1)]
 RequestPb = types.AppendRowsRequest.pb()
 
 
@@ -30,22 +31,26 @@ class FaultyProxy(grpc.GenericRpcHandler):
 
     A share `rate` ends its call as Unavailable: half of it was never forwarded; of the other half the answer is lost,
     the rows are there. A share `slow` is held up, before or after it landed. A batch with rows that hold `poison` is
-    refused as a whole, as BigQuery does, with or without saying which rows they are; it does not land.
+    refused as a whole, as BigQuery does, with or without saying which rows they are; it does not land. While the
+    `gate` is clear nothing is forwarded. `largest` is the size of the largest request, in bytes.
     """
 
     def __init__(self, target: str, rate: float, seed: int, slow: float = 0.0, poison: bytes = b"") -> None:
         self.rate, self.slow, self.poison = rate, slow, poison
         self.seen: Counter[str] = Counter()
+        self.largest = 0
+        self.gate = threading.Event()
+        self.gate.set()
         self._random = random.Random(seed)
         self._on_their_way = 0
         self._changed = threading.Condition()
-        self._channel = grpc.insecure_channel(target)
+        self._channel = grpc.insecure_channel(target, LARGE)
         ports = Ports(usual=False)
         port = ports.take(0)
         self.relay = Relay(port)
         ports.release()
         self.address = self.relay.address
-        self._server = grpc.server(ThreadPoolExecutor(32))
+        self._server = grpc.server(ThreadPoolExecutor(32), options=LARGE)
         self._server.add_generic_rpc_handlers((self,))
         self._server.add_insecure_port(f"{HOST}:{port}")
 
@@ -63,6 +68,11 @@ class FaultyProxy(grpc.GenericRpcHandler):
         """Return once nothing is on its way: what a killed process had sent has landed too, or never will."""
         with self._changed:
             self._changed.wait_for(lambda: self._on_their_way == 0)
+
+    def wait_until_busy(self) -> None:
+        """Return once something is on its way."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._on_their_way > 0)
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         if details.method != APPEND:
@@ -82,6 +92,8 @@ class FaultyProxy(grpc.GenericRpcHandler):
                     yield self._refused(message)
                     continue
                 with self._on_its_way():
+                    self.largest = max(self.largest, len(request))
+                    self.gate.wait()
                     if schema is not None:  # the other side never got it
                         request, schema = _with(schema, request), None
                     fate, pause = self._fate()
@@ -106,6 +118,7 @@ class FaultyProxy(grpc.GenericRpcHandler):
     def _on_its_way(self) -> Iterator[None]:
         with self._changed:
             self._on_their_way += 1
+            self._changed.notify_all()
         try:
             yield
         finally:

@@ -52,6 +52,14 @@ class FunctionProcess:
         process.terminate()
         return process.wait()
 
+    def most_memory(self) -> int:
+        """The most memory that its worker ever had, in bytes."""
+        if self._process is None:
+            return 0
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        status = Path(f"/proc/{children[0]}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
     def kill(self) -> None:
         """kill -9, of the server and its worker: nothing is drained."""
         if self._process is not None:
