@@ -161,11 +161,15 @@ def _double(number: float) -> Any:
 
 def is_vector(fields: Fields) -> bool:
     """True for the fields of a map that is a vector: how Firestore keeps one, under a key that no client may write."""
-    if len(fields) != 2 or "__type__" not in fields or fields["__type__"].string_value != "__vector__":
+    # By `in` first: to index a protobuf map by a key that it lacks would add it.
+    if len(fields) != 2 or not ("__type__" in fields and "value" in fields):
         return False
-    # Indexing a protobuf map would add the key.
-    items = fields["value"].array_value.values if "value" in fields else ()
-    return "value" in fields and all(item.WhichOneof("value_type") == "double_value" for item in items)
+    numbers = fields["value"]
+    return (
+        fields["__type__"].string_value == "__vector__"
+        and numbers.WhichOneof("value_type") == "array_value"
+        and all(number.WhichOneof("value_type") == "double_value" for number in numbers.array_value.values)
+    )
 
 
 def _decode_map(encoded: dict[str, Any], value: Any) -> None:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from shared.streaming.change import UnreadableEvent, read_change
+from shared.streaming.change import EventData, LeftOut, UnreadableEvent, about, read_change
 from tests.support.streaming import BEGAN, VALID, event_body
 
 MICROS = int(BEGAN.timestamp()) * 1_000_000
@@ -63,3 +63,59 @@ def test_a_delete_after_the_time_to_live_is_an_expiry():
     assert not read(event_body(PATH, old=VALID, old_at=10)).expired("expires_at")
     assert not read(event_body(PATH, old=past, old_at=10)).expired(None)
     assert not read(event_body(PATH, past, past, at=20, old_at=10)).expired("expires_at")
+
+
+NAME = f"projects/test-project/databases/(default)/documents/{PATH}"
+
+
+def without(body, *parts, mask=()):
+    """The event with parts left out: a document's fields and times, or all of it."""
+    data = EventData()
+    data.ParseFromString(body)
+    for part in parts:
+        document, _, what = part.partition(".")
+        if what:
+            for field in ("fields", "create_time", "update_time"):
+                getattr(data, document).ClearField(field)
+        else:
+            data.ClearField(document)
+    data.update_mask.field_paths.extend(mask)
+    return data.SerializeToString()
+
+
+BOTH = event_body(PATH, VALID, VALID, at=20, old_at=10)
+GONE = event_body(PATH, old=VALID, old_at=10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        without(WRITE, "value.fields"),
+        without(BOTH, "value.fields"),
+        without(BOTH, "value", mask=("title",)),
+        without(BOTH, "value.fields", "old_value.fields"),
+        without(GONE, "old_value.fields"),
+        without(WRITE, "value"),
+        b"",
+    ],
+    ids=["created", "updated", "updated, no value", "updated, neither", "deleted", "created, empty", "empty"],
+)
+def test_a_document_that_was_left_out_of_its_event_is_to_be_read_again(body):
+    assert read_change(body, "e", None, NAME) == LeftOut("e", NAME)
+
+
+def test_an_update_whose_old_document_was_left_out_has_none():
+    change = read(without(BOTH, "old_value.fields"))
+    assert (change.operation, change.old_fields) == ("UPDATE", None)
+    assert change.fields["title"].string_value == "One"
+
+
+def test_an_empty_document_was_not_left_out():
+    assert read(event_body(PATH, {}, at=10)).operation == "CREATE"
+    assert read(event_body(PATH, old={}, old_at=10)).operation == "DELETE"
+
+
+def test_the_attributes_of_an_event_name_its_document():
+    attributes = {"project": "test-project", "database": "(default)", "document": PATH}
+    assert about(attributes) == about({f"ce-{name}": value for name, value in attributes.items()}, "ce-") == NAME
+    assert about({"project": "test-project"}) == ""
