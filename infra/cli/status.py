@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,7 +86,10 @@ def _plain(each: StreamStatus) -> dict[str, Any]:
 
 def _show(found: list[StreamStatus], value: dict[str, Any], everything: bool) -> None:
     shown = [each for each in found if everything or not (each.empty or each.missing)]
-    out.print(_table(shown, value["at"]))
+    for dataset, tables in groupby(shown, key=lambda each: each.table.partition(".")[0]):
+        out.print(_table(dataset, list(tables), value["at"]))
+    if not all(each.declared for each in shown):
+        out.print("* undeclared: a pattern streams it")
     if len(shown) < len(found):
         out.print(f"{len(found) - len(shown)} more hold nothing; --all shows them")
     if any(each.differs for each in shown):
@@ -121,35 +125,37 @@ def _show(found: list[StreamStatus], value: dict[str, Any], everything: bool) ->
     out.print(said if cost["bigquery_bytes_billed_at_least"] else f"This answer took {reads}", style="dim")
 
 
-def _table(shown: list[StreamStatus], now: datetime) -> Table:
+def _table(dataset: str, shown: list[StreamStatus], now: datetime) -> Table:
     counted = any(each.documents is not None for each in shown)
     asked = any(each.rows is not None for each in shown)
-    columns = [
-        "table",
-        "collection",
-        *(["documents"] if counted else []),
-        *(["rows", "tail", "refused"] if asked else []),
-    ]
+    columns = ["table"]
+    columns += ["documents"] if counted else []
+    columns += ["rows", "tail", "refused"] if asked else []
     lines = []
     for each in shown:
-        line: list[Any] = [each.table, _collection(each)]
+        line: list[Any] = [_name(each)]
         if counted:
             line.append("" if each.documents is None else f"{each.documents:,}{' ≠' if each.differs else ''}")
         if asked:
             line += [each.rows or 0, each.tail_rows or 0, each.refused_rows or 0]
-        lines.append((*line, _when(each.merged_at, now), _due(each, now), _hour(each.compacted_until)))
-    return rows((*columns, "merged", "due", "compacted until"), lines)
+        lines.append((*line, _when(each.merged_at, now), _due(each, now), _when(each.compacted_until, now)))
+    table = rows((*columns, "merged", "due", "compacted"), lines, dataset)
+    table.columns[0].no_wrap = True
+    return table
 
 
-def _collection(each: StreamStatus) -> str:
+def _name(each: StreamStatus) -> str:
+    """The table; a star where nobody declared it; its collection where the name does not say it."""
+    table = each.table.partition(".")[2]
+    name = table if each.declared else f"{table} *"
     place = each.collection if each.database == "(default)" else f"{each.database}: {each.collection}"
-    return place if each.declared else f"{place} (undeclared)"
+    return name if place.endswith(f"/{table}") and place.count("/") == 2 else f"{name}\n  {place}"
 
 
 def _due(each: StreamStatus, now: datetime) -> str:
-    """When the next merge is due; `now` where that has passed, as the next minute's tick does it."""
+    """When the next merge is due. A table that was never merged is found each hour, one that is due each minute."""
     if each.merged_at is None:
-        return "now"
+        return "within 1 h" if each.tail_rows else ""
     due = each.due_at or each.merged_at + timedelta(seconds=each.merge_every_seconds)
     return "now" if due <= now else _when(due, now)
 
@@ -164,10 +170,6 @@ def _when(at: datetime | None, now: datetime) -> str:
 
 
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-
-
-def _hour(at: datetime | None) -> str:
-    return f"{at:%d %b %H:%M}" if at else ""
 
 
 def _done(run: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 refused, or something was found that should not be; 2 wron
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +41,7 @@ def working() -> Iterator[Clients]:
 
     from shared.runtime.clients import connect
 
+    _require_the_local_cloud()
     try:
         yield connect()
     except ValidationError as error:
@@ -50,6 +53,17 @@ def working() -> Iterator[Clients]:
         _end(_said(error), "try again; what was done is kept", AGAIN_LATER)
     except AppError as error:
         _end(_said(error), "", REFUSED)
+
+
+def _require_the_local_cloud() -> None:
+    """End the command where the environment names a local cloud that has ended: clients would ask it for minutes."""
+    at = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
+    host, _, port = at.rpartition(":")
+    try:
+        if port.isdecimal():
+            socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        _end(f"nothing answers at {at}", "start the local cloud with make up, then source .local/env again", REFUSED)
 
 
 def refuse(message: str, advice: str = "") -> NoReturn:

@@ -223,6 +223,17 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
         yield "streaming/sql/tail.sql", render("streaming/sql/tail.sql", log=log, base=base, partition=field)
     if partition:
         yield "streaming/sql/outside.sql", render("streaming/sql/outside.sql", log=log, base=base, partition=partition)
+    ttl = record.collection.ttl_field if record.collection else None
+    for named in (True, False):
+        current = render("streaming/sql/current.sql", log=log, base=base, ttl=ttl, named=named)
+        yield "streaming/sql/current.sql", current
+    made = {"into": f"{DATASET}.verify_x", "expires_at": "2026-01-01 00:00:00+00", "current": current}
+    yield "streaming/sql/fingerprints.sql", render("streaming/sql/fingerprints.sql", **made)
+    for name in ("fingerprints_page", "drop_fingerprints"):
+        path = f"streaming/sql/{name}.sql"
+        yield path, render(path, fingerprints=f"{DATASET}.verify_x", size=5000)
+    yield "streaming/sql/stored_rows.sql", render("streaming/sql/stored_rows.sql", log=log, base=base)
+    yield "streaming/sql/delete_rows.sql", render("streaming/sql/delete_rows.sql", table=log)
     yield "streaming/sql/duplicates.sql", render("streaming/sql/duplicates.sql", log=log)
     tables = {"log": log, "base": base, "view": view_name(record, DATASET)}
     yield "streaming/sql/status.sql", render("streaming/sql/status.sql", **tables)
