@@ -1,12 +1,14 @@
 """Comparisons of two stores: how far each is, and what it found."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from shared.comparison.comparer import Kind
 from shared.schema.record import Collection, Key, Record
+
+KEPT_FOR = timedelta(days=30)
 
 
 class Suspect(BaseModel, frozen=True):
@@ -37,8 +39,11 @@ class Verification(Record):
     started_at: datetime
     updated_at: datetime
     finished_at: datetime | None = None
+    expires_at: datetime
 
-    collection = Collection("verifications", database="ops", indexes=(("tenant_id", "-started_at"),))
+    collection = Collection(
+        "verifications", database="ops", indexes=(("tenant_id", "-started_at"),), ttl_field="expires_at"
+    )
 
 
 class Difference(Record):
@@ -56,5 +61,6 @@ class Difference(Record):
     )
     note: str = ""
     found_at: datetime
+    expires_at: datetime
 
-    collection = Collection("verifications/{run_id}/differences", database="ops")
+    collection = Collection("verifications/{run_id}/differences", database="ops", ttl_field="expires_at")

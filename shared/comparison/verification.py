@@ -241,6 +241,7 @@ class _Comparison:
                     right_version=verdict.right_version,
                     reason=verdict.reason,
                     found_at=self._now(),
+                    expires_at=self._state.expires_at,
                 ),
             )
         self._counts[verdict.kind] += 1
@@ -249,16 +250,16 @@ class _Comparison:
         return self._counts.total() + len(self._suspects)
 
     def _save(self, left_after: str, right_after: str, status: str = "comparing") -> Verification:
-        now = self._now()
-        self._saved_at = now
+        self._saved_at, ended = self._now(), status != "comparing"
         self._state = self._book.save(
             self._state,
             status=status,
-            left_after=left_after,
-            right_after=right_after,
-            suspects=self._suspects,
+            # Names of documents are kept no longer than they are needed.
+            left_after="" if ended else left_after,
+            right_after="" if ended else right_after,
+            suspects=list(self._suspects),
             counts=dict(self._counts),
-            finished_at=now if status == "done" else None,
+            finished_at=self._saved_at if status == "done" else None,
         )
         return self._state
 

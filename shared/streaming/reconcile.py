@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.comparison.messages import ReconcileAsked, ReconcileRequested
-from shared.comparison.records import Verification
+from shared.comparison.records import KEPT_FOR, Verification
 from shared.comparison.verification import KIND, Verifications
 from shared.errors import Forbidden, NotFound, Unavailable
 from shared.ops.leases import Leases
@@ -94,6 +94,7 @@ class Reconciler:
             settle_seconds=asked.settle_seconds,
             started_at=now,
             updated_at=now,
+            expires_at=now + KEPT_FOR,
         )
         self._progress.request(run_id, KIND, verification.tenant_id or "", requested_by)
         return self._verifications.start(verification)

@@ -57,8 +57,8 @@ class StreamComparand:
     def open(self, moment: datetime) -> tuple["FirestoreSide", "WarehouseSide"]:
         self.left.read_at = moment
         name = f"verify_{NOT_A_NAME.sub('_', self.run_id)}_{moment:%Y%m%d%H%M%S}"
-        self._fingerprints = f"{self.tables.dataset}.{name}"
-        right = WarehouseSide(self._warehouse, self.tables, moment, self._fingerprints)
+        self.fingerprints = f"{self.tables.dataset}.{name}"
+        right = WarehouseSide(self._warehouse, self.tables, moment, self.fingerprints)
         right.open()
         return self.left, right
 
@@ -79,7 +79,7 @@ class StreamComparand:
         return self._scan.count(self._stream, moment, where_of(self._stream))
 
     def close(self) -> None:
-        self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=self._fingerprints))
+        self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=self.fingerprints))
 
 
 class StreamTables:

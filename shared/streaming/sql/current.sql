@@ -23,7 +23,7 @@ WITH
   )
 SELECT
   document_name,
-  UNIX_MICROS(version) AS version,
+  {{ "UNIX_MICROS(version) AS version" if named else "version" }},
   IF(base_rows > 1, 'it is in the base more than once', refused_reason) AS refused_reason,
   {{ "COALESCE(expires_at <= @read_at, FALSE)" if ttl else "FALSE" }} AS optional,
 {% if named %}
