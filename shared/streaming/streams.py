@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_serializer, model_validator
 
 from shared.errors import BadRequest, NotFound
 from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Transforms, Undeclared
@@ -53,6 +53,10 @@ class Pattern(BaseModel):
     hash: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()
     rename: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)] = ()
+
+    @field_serializer("rename")
+    def _rename_as_written(self, rename: tuple[tuple[str, str], ...]) -> dict[str, str]:
+        return dict(rename)  # Firestore keeps no list in a list
 
     @model_validator(mode="after")
     def _transforms_agree(self) -> Self:

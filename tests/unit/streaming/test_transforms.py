@@ -391,6 +391,8 @@ def test_a_pattern_says_the_same_by_paths():
             "rename": {"old": "new"},
         }
     )
+    assert Pattern.model_validate(pattern.model_dump()) == pattern
+    assert pattern.model_dump()["rename"] == {"old": "new"}
     record = stream_of("tenants/demo/people", patterns=(pattern,)).record
     assert record is stream_of("tenants/demo/people", patterns=(pattern.model_copy(),)).record
     row, found = decoded({"who": "jane", "secret": 1, "old": 2}, record)
