@@ -5,6 +5,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import Field
 
 from shared.adapters.bigquery import BigQueryWarehouse
 from shared.adapters.bigquery_write import BigQuerySink
@@ -42,7 +43,7 @@ class Lab:
         self.merger = Merger(self.warehouse, self.documents, Leases(self.documents), lambda: self.now)
         self.sink = BigQuerySink.open(server.project, server.bigquery_endpoint, server.bigquery_grpc_endpoint)
 
-    def stream(self, *events):
+    def stream(self, *events, record_of=record_of):
         """Stream events in order, each (document id, new, old, at, old_at); what became of each."""
 
         async def run():
@@ -158,6 +159,40 @@ def test_a_poisonous_document_stops_nobody(lab):
         f"SELECT data, refused_reason FROM `{lab.dataset}.notes_raw_changelog` WHERE refused_reason IS NOT NULL"
     )
     assert kept["data"] == '{"title":{"_base64":"gA=="}}'
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_refused_change_that_is_valid_when_it_is_replayed_counts_as_valid(lab, merged):
+    """As after its declaration was mended: the same change, so the same identity, and no longer refused."""
+
+    class Stricter(Note):
+        amount: float = Field(ge=100)
+
+    def stricter(path, database):
+        return Stricter, lab.names
+
+    def check(expected):
+        assert lab.rows() == expected
+        if merged:
+            lab.merge()
+            assert lab.rows() == expected
+        lab.now = datetime.now(UTC)
+
+    lab.stream(("a", note(amount=4.0), None, 10), ("b", note(title="Two"), None, 10), record_of=stricter)
+    lab.stream(("gone", None, note(), 0, 10))
+    check([])
+    # The mended one, then a repeat of the refused one, and what a delete has ended stays so.
+    lab.stream(("a", note(amount=4.0), None, 10), ("gone", note(), None, 10))
+    lab.stream(("a", note(amount=4.0), None, 10), record_of=stricter)
+    check([("One", 4.0)])
+    lab.stream(("b", note(title="Two"), None, 10))
+    check([("One", 4.0), ("Two", 2.0)])
+    lab.now += timedelta(hours=2)
+    assert lab.merge(compacting=True).compacted_rows == 3
+    log = f"`{lab.dataset}.notes_raw_changelog`"
+    found = lab.warehouse.query(f"SELECT document_id, refused_reason FROM {log} WHERE NOT deleted ORDER BY document_id")
+    assert [tuple(row.values()) for row in found] == [("a", None), ("b", None), ("gone", None)]
+    assert lab.rows() == [("One", 4.0), ("Two", 2.0)]
 
 
 def test_an_expired_document_stays_in_analytics(lab):

@@ -2,7 +2,9 @@ WITH
   seen AS (
     SELECT
       appended_at,
-      ROW_NUMBER() OVER (PARTITION BY document_name, version, deleted ORDER BY appended_at, event_id) AS occurrence
+      ROW_NUMBER() OVER (
+        PARTITION BY document_name, version, deleted ORDER BY refused_reason IS NULL DESC, appended_at, event_id
+      ) AS occurrence
     FROM `{{ log }}`
     WHERE appended_at >= @looked_back_to AND appended_at < @closed_until
   )

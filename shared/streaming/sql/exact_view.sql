@@ -3,7 +3,10 @@ WITH
     SELECT {{ columns | join(", ") }}, deleted, refused_reason
     FROM `{{ log }}`
     WHERE appended_at >= TIMESTAMP '{{ tail_from }}' AND operation != 'EXPIRE'
-    QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, deleted DESC, appended_at) = 1
+    QUALIFY
+      ROW_NUMBER() OVER (
+        PARTITION BY document_name ORDER BY version DESC, deleted DESC, refused_reason IS NULL DESC, appended_at
+      ) = 1
   ),
   newer AS (
     SELECT tail.*
@@ -11,7 +14,11 @@ WITH
     LEFT JOIN `{{ base }}` AS base ON base.document_name = tail.document_name
     WHERE base.document_name IS NULL
       OR tail.version > base.version
-      OR (tail.version = base.version AND tail.deleted AND NOT base.deleted)
+      OR (
+        tail.version = base.version
+        AND NOT base.deleted
+        AND (tail.deleted OR (tail.refused_reason IS NULL AND base.refused_reason IS NOT NULL))
+      )
   )
 SELECT {% for column in columns %}base.{{ column }}{{ ", " if not loop.last }}{% endfor %}
 

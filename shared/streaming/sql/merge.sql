@@ -11,14 +11,23 @@ USING (
       SELECT document_name FROM `{{ base }}` WHERE NOT ({{ pruned_by }} BETWEEN @first_partition AND @last_partition)
     )
 {% endif %}
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, deleted DESC, appended_at) = 1
+  -- Refused once and valid since, when its declaration was mended and its event replayed: the valid row counts.
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY document_name ORDER BY version DESC, deleted DESC, refused_reason IS NULL DESC, appended_at
+    ) = 1
 ) AS tail
 ON base.document_name = tail.document_name
 {% if pruned_by %}
   AND (base.{{ pruned_by }} BETWEEN @first_partition AND @last_partition OR base.{{ pruned_by }} IS NULL)
 {% endif %}
 WHEN MATCHED AND (
-  tail.version > base.version OR (tail.version = base.version AND tail.deleted AND NOT base.deleted)
+  tail.version > base.version
+  OR (
+    tail.version = base.version
+    AND NOT base.deleted
+    AND (tail.deleted OR (tail.refused_reason IS NULL AND base.refused_reason IS NOT NULL))
+  )
 ) THEN
   UPDATE SET
 {% for column in columns if column != "document_name" %}
