@@ -7,7 +7,7 @@ import base64
 import copy
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -26,6 +26,7 @@ from shared.runtime.clients import Clients
 from shared.schema.bigquery import TableDefinition
 from shared.schema.message import Message
 from shared.schema.ports import Ragged
+from shared.schema.values import same_values
 from shared.settings import Settings, TokenIssuer
 from shared.streaming.scan import ReadTimePassed, Slice, Where
 from shared.streaming.streams import Stream
@@ -90,6 +91,18 @@ class FakeDocuments:
             self.put(path, values)
             number += 1
         return number
+
+    def put_changed(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], but_for: Collection[str]
+    ) -> dict[str, Values]:
+        kept = {}
+        for path, values in documents:
+            there = self.get(path)
+            if there is not None and same_values(there, values, but_for):
+                kept[path] = there
+            else:
+                self.put(path, values)
+        return kept
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
         for _ in range(10):

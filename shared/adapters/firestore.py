@@ -1,6 +1,6 @@
 """Firestore through its official client."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from shared.errors import NotNow, Rejected, Unavailable
+from shared.schema.values import same_values
 
 T = TypeVar("T")
 Values = dict[str, Any]
@@ -80,6 +81,33 @@ class FirestoreDocuments:
 
         with ThreadPoolExecutor(WRITERS) as pool:
             return sum(pool.map(commit, _batches(documents, BATCH)))
+
+    def put_changed(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], but_for: Collection[str]
+    ) -> dict[str, Values]:
+        kept: dict[str, Values] = {}
+
+        def compare(batch: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
+            with translated():
+                found = {
+                    snapshot.reference.path: snapshot.to_dict()
+                    for snapshot in self.client.get_all(
+                        [self.client.document(path) for path, _ in batch], timeout=TIMEOUT_SECONDS
+                    )
+                }
+            changed = []
+            for path, values in batch:
+                there = found.get(path)
+                if there is not None and same_values(there, values, but_for):
+                    kept[path] = there
+                else:
+                    changed.append((path, values))
+            return changed
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            changed = [each for batch in pool.map(compare, _batches(documents, BATCH)) for each in batch]
+        self.put_many(changed)
+        return kept
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
         reference = self.client.document(path)

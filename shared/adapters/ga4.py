@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,9 +24,8 @@ from google.auth.exceptions import GoogleAuthError
 from requests.exceptions import RequestException
 
 from shared.errors import Rejected, Unavailable
-from shared.sources.reports import Report, api_name
-from shared.sources.sync import Page
-from shared.tenants.records import SourceSettings
+from shared.sources.reports import REPORTS, Report, api_name
+from shared.sources.source import Feed, Page, Pull
 
 SCOPES = ("https://www.googleapis.com/auth/analytics.readonly",)
 ROWS_PER_PAGE = 5_000
@@ -43,6 +42,8 @@ class Ga4Source:
     Quota and server errors are tried again when the answer says (Retry-After), or after growing pauses; Unavailable
     once that would last longer than `patience_seconds`.
     """
+
+    feeds = REPORTS
 
     def __init__(
         self,
@@ -67,25 +68,24 @@ class Ga4Source:
         transport = BetaAnalyticsDataRestTransport(host=host, url_scheme=scheme, credentials=credentials)
         return cls(BetaAnalyticsDataClient(transport=transport), rows_per_page, patience_seconds)
 
-    def pages(
-        self, report: Report, settings: SourceSettings, tenant_id: str, run_id: str, since: date, offset: int
-    ) -> Iterator[Page]:
-        """Pages of one report, ordered by day and dimensions so that offsets are stable."""
+    def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
+        """Pages of one report until yesterday, ordered by day and dimensions so that positions are stable."""
+        report, offset = _report(feed), int(position or 0)
         while True:
-            answer = self._ask(report, settings, since, offset)
-            documents = list(_documents(report, answer, settings, tenant_id, run_id))
+            answer = self._ask(report, pull, offset)
+            documents = list(_documents(report, answer, pull))
             reported = int(answer.row_count)
             following = offset + len(documents)
             more = bool(documents) and following < reported
-            yield Page(documents, following if more else None, reported)
+            yield Page(documents, str(following) if more else None, reported)
             if not more:
                 return
             offset = following
 
-    def _ask(self, report: Report, settings: SourceSettings, since: date, offset: int) -> Any:
+    def _ask(self, report: Report, pull: Pull, offset: int) -> Any:
         request = RunReportRequest(
-            property=settings.property_id,
-            date_ranges=[DateRange(start_date=since.isoformat(), end_date="yesterday")],
+            property=pull.settings.property_id,
+            date_ranges=[DateRange(start_date=pull.since.isoformat(), end_date="yesterday")],
             dimensions=[Dimension(name=api_name(name)) for name in report.dimensions],
             metrics=[Metric(name=api_name(name)) for name in report.metrics],
             order_bys=[
@@ -109,7 +109,9 @@ class Ga4Source:
         except (*TRANSIENT, GoogleAuthError) as error:
             raise Unavailable("GA4 is not available", cause=str(error)[:300]) from error
         except exceptions.ClientError as error:
-            raise Rejected("GA4 refused the request", cause=str(error)[:300], property=settings.property_id) from error
+            raise Rejected(
+                "GA4 refused the request", cause=str(error)[:300], property=pull.settings.property_id
+            ) from error
         # proto-plus costs ten times the raw message per value read.
         return RunReportResponse.pb(answer)
 
@@ -136,9 +138,13 @@ def _retry_after(error: Exception) -> float | None:
         return None
 
 
-def _documents(
-    report: Report, answer: Any, settings: SourceSettings, tenant_id: str, run_id: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _report(feed: Feed) -> Report:
+    if not isinstance(feed, Report):
+        raise TypeError(f"{feed.collection.name} is no report of GA4")
+    return feed
+
+
+def _documents(report: Report, answer: Any, pull: Pull) -> Iterator[tuple[str, dict[str, Any]]]:
     synced_at = datetime.now(UTC)
     sampled = bool(answer.metadata.sampling_metadatas)
     thresholded = bool(answer.metadata.subject_to_thresholding)
@@ -146,9 +152,7 @@ def _documents(
         yield report.document(
             dict(zip(report.dimensions, (value.value for value in row.dimension_values), strict=True)),
             dict(zip(report.metrics, (value.value for value in row.metric_values), strict=True)),
-            tenant_id=tenant_id,
-            property_id=settings.property_id or "",
-            run_id=run_id,
+            pull,
             synced_at=synced_at,
             sampled=sampled,
             thresholded=thresholded,

@@ -245,8 +245,9 @@ class Etl:
 def _not_arrived(entry: Arrivals, written: int, lost: int) -> str | None:
     if lost > 0:
         return f"{lost} of {written} documents did not arrive"
-    if entry.reported > written:
-        return f"{written} of {entry.reported} rows that the source reported were written"
+    there = written + sum(entry.days_unchanged().values())
+    if entry.reported is not None and entry.reported > there:
+        return f"{there} of {entry.reported} rows that the source reported were written"
     return None
 
 

@@ -63,27 +63,36 @@ class Progress(Record):
 
 
 class Arrivals(Record):
-    """The ledger of one sync for one collection: how many documents it wrote for each day."""
+    """The ledger of one sync for one collection: how many documents of each day it wrote, how many it found as pulled."""
 
     run_id: Key[str]
     tenant_id: str
     source: str
     collection_name: str
-    pages: dict[str, dict[str, int]] = Field(description="Offset of a page -> ISO day -> documents written.")
-    reported: int = Field(0, ge=0, description="Rows that the source said there are.")
+    pages: dict[str, dict[str, int]] = Field(description="Position of a page -> ISO day -> documents written.")
+    unchanged: dict[str, dict[str, int]] = Field({}, description="The same of documents that were there already.")
+    reported: int | None = Field(None, ge=0, description="Rows that the source said there are, where it says so.")
     complete: bool = Field(False, description="True once every page of the collection was written.")
     started_at: datetime | None = Field(None, description="When the sync began: none of its documents is older.")
     finished_at: datetime
 
     def days(self) -> dict[str, int]:
         """ISO day -> documents that the sync wrote."""
-        found: dict[str, int] = {}
-        for page in self.pages.values():
-            for day, count in page.items():
-                found[day] = found.get(day, 0) + count
-        return found
+        return _by_day(self.pages)
+
+    def days_unchanged(self) -> dict[str, int]:
+        """ISO day -> documents that were there as the source gave them."""
+        return _by_day(self.unchanged)
 
     collection = Collection("arrivals", database="ops", indexes=(("tenant_id", "-finished_at"),))
+
+
+def _by_day(pages: dict[str, dict[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for page in pages.values():
+        for day, count in page.items():
+            found[day] = found.get(day, 0) + count
+    return found
 
 
 class Cursor(Record):

@@ -1,5 +1,6 @@
 """Everything a function talks to, made on first use: importing a function opens nothing and costs little."""
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shared.erasure.service import Erasures
     from shared.ops.replay import Replay
     from shared.schema.ports import Objects, Publisher
+    from shared.sources.source import Source
     from shared.sources.sync import Sync
     from shared.streaming.backfill import Backfills
     from shared.streaming.merge import Merger
@@ -126,11 +128,20 @@ class Clients:
     @cached_property
     def sync(self) -> "Sync":
         """Pulls sources."""
-        from shared.adapters.ga4 import Ga4Source
         from shared.sources.sync import Sync
 
-        source = guard(Ga4Source.connect(self.settings.ga4_endpoint), self.breakers["ga4"])
-        return Sync(source, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
+        return Sync(self.sources, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
+
+    @cached_property
+    def sources(self) -> "dict[str, Callable[[], Source]]":
+        """What can be pulled, by name; each is connected when it is first pulled."""
+
+        def ga4() -> "Source":
+            from shared.adapters.ga4 import Ga4Source
+
+            return guard(Ga4Source.connect(self.settings.ga4_endpoint), self.breakers["ga4"])
+
+        return {"ga4": cache(ga4)}
 
     @cached_property
     def etl(self) -> "Etl":

@@ -4,7 +4,7 @@ The implementations over Google's and Redis' clients are in shared/adapters; fak
 A contract suite runs against both.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from shared.schema.bigquery import TableDefinition
@@ -37,6 +37,15 @@ class Documents(Protocol):
 
     def put_many(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
         """Write many documents in parallel batches; the number written. Unavailable where one batch failed for good."""
+        ...
+
+    def put_changed(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], but_for: Collection[str]
+    ) -> dict[str, Values]:
+        """Write those that differ from what is there, in other fields than `but_for`; what was there of the others.
+
+        Numbers differ where their types do. Like `put_many` otherwise.
+        """
         ...
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:

@@ -1,15 +1,14 @@
 """Messages of syncs."""
 
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.schema.message import Message
 from shared.schema.names import TenantId
-from shared.sources.reports import REPORTS
 
-SourceName = Literal["ga4"]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
 class SyncAsked(Message):
@@ -21,7 +20,7 @@ class SyncAsked(Message):
 
 
 class SyncRequested(Message):
-    """Pull a source in the run of this id; `report` and `offset` say where a continued slice goes on."""
+    """Pull a source in the run of this id; `feed` and `position` say where a continued slice goes on."""
 
     topic: ClassVar[str] = "sync-requested"
 
@@ -29,8 +28,8 @@ class SyncRequested(Message):
     source: SourceName
     since: date | None = None
     run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
-    report: int = Field(0, ge=0, lt=len(REPORTS))
-    offset: int = Field(0, ge=0)
+    feed: int = Field(0, ge=0)
+    position: str = Field("", max_length=1_500)
 
 
 class SourceSynced(Message):

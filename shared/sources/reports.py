@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from shared.schema.record import Collection
 from shared.sources.records import (
     GaDeviceMetric,
     GaFunnelEvent,
@@ -20,6 +19,7 @@ from shared.sources.records import (
     GaTotals,
     GaTrafficSource,
 )
+from shared.sources.source import Feed, Pull
 
 RECORDS: tuple[type[GaRow], ...] = (
     GaTotals,
@@ -32,18 +32,11 @@ RECORDS: tuple[type[GaRow], ...] = (
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Feed):
     """One report of the Data API and the record that its rows become."""
 
     record: type[GaRow]
-
-    @property
-    def collection(self) -> Collection:
-        """Where its rows are written."""
-        collection = self.record.collection
-        if collection is None:
-            raise TypeError(f"{self.record.__name__} declares no collection")
-        return collection
+    restates: bool = True
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -67,10 +60,8 @@ class Report:
         self,
         dimensions: dict[str, str],
         metrics: dict[str, str],
+        pull: Pull,
         *,
-        tenant_id: str,
-        property_id: str,
-        run_id: str,
         synced_at: datetime,
         sampled: bool,
         thresholded: bool,
@@ -82,12 +73,13 @@ class Report:
         refuses it where people can see it.
         """
         day = _iso(dimensions["date"])
+        property_id = pull.settings.property_id or ""
         identity = "\x1f".join((property_id, *(dimensions[name] for name in self.dimensions)))
         fields = {
-            "tenant_id": tenant_id,
+            "tenant_id": pull.tenant_id,
             "source": "ga4",
             "date": day,
-            "sync_run_id": run_id,
+            "sync_run_id": pull.run_id,
             "synced_at": synced_at,
             "property_id": property_id,
             "sampled": sampled,

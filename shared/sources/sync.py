@@ -2,10 +2,10 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from shared.errors import BadRequest, Unavailable
 from shared.ops.leases import Leases
@@ -13,7 +13,8 @@ from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, Cursor
 from shared.schema.ports import Documents, Publisher
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
-from shared.sources.reports import REPORTS, Report
+from shared.sources.slices import Days, Slice
+from shared.sources.source import Feed, Page, Pull, Source
 from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
@@ -23,27 +24,10 @@ HISTORY_DAYS = 400
 RESTATED_DAYS = 3
 """Days that GA4 still changes (up to 72 h): pulled again by every sync."""
 LEASE_SECONDS = 600
-SLICE_SECONDS = 240
-"""After this long a sync hands over to its next slice, well inside the function's timeout."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page of one report: documents as (id, fields), and how many rows the source says there are in all."""
-
-    documents: list[tuple[str, dict[str, Any]]]
-    next_offset: int | None
-    reported: int
-
-
-class Source(Protocol):
-    """A source of rows."""
-
-    def pages(
-        self, report: Report, settings: SourceSettings, tenant_id: str, run_id: str, since: date, offset: int
-    ) -> Iterator[Page]:
-        """Pages of one report from `since` until yesterday, from row `offset` on."""
-        ...
+SAME_BUT_FOR = frozenset(("sync_run_id", "synced_at"))
+"""What tells one sync from the next, and not one document from another: a document like that is not written again."""
 
 
 def new_run_id(source: str, tenant_id: str) -> str:
@@ -52,11 +36,11 @@ def new_run_id(source: str, tenant_id: str) -> str:
 
 
 class Sync:
-    """Pulls one source of one tenant."""
+    """Pulls one source of one tenant; `sources` are those that there are, by name, connected when one is needed."""
 
     def __init__(
         self,
-        source: Source,
+        sources: Mapping[str, Callable[[], Source]],
         documents: Documents,
         ops: Documents,
         progress: ProgressBook,
@@ -65,7 +49,7 @@ class Sync:
         tenants: Tenants,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._source = source
+        self._sources = sources
         self._documents = documents
         self._ops = ops
         self._progress = progress
@@ -125,7 +109,10 @@ class Sync:
         return outcome
 
     def settings(self, tenant_id: str, source: str) -> SourceSettings:
-        """How the tenant's source is reached; BadRequest where it has none."""
+        """How the tenant's source is reached; BadRequest where it has none, or there is no such source."""
+        if source not in self._sources:
+            known = ", ".join(sorted(self._sources))
+            raise BadRequest("there is no such source", errors=[{"field": "source", "expected": f"one of: {known}"}])
         settings = self._tenants.get(tenant_id).sources.get(source)
         if settings is None or not _usable(settings):
             raise BadRequest(
@@ -135,79 +122,104 @@ class Sync:
         return settings
 
     def _slice(self, request: SyncRequested, settings: SourceSettings, since: date, tracker: Tracker) -> dict[str, int]:
-        started, written, pages, removed = self._clock(), 0, 0, 0
-        base = tracker.progress.done if request.report or request.offset else 0
-        number, offset = request.report, request.offset
+        source = self._sources[request.source]()
+        pull = Pull(request.tenant_id, request.run_id, since, settings)
+        slice_ = Slice(self._clock, tracker, base=tracker.progress.done if request.feed or request.position else 0)
+        number, position, days = request.feed, "", Days("")
         try:
-            for number, report in enumerate(REPORTS[request.report :], request.report):
-                offset = request.offset if number == request.report else 0
-                path = report.collection.at(tenant_id=request.tenant_id)
-                tracker.step(report.collection.name)
-                for page in self._source.pages(report, settings, request.tenant_id, request.run_id, since, offset):
-                    written += self._documents.put_many((f"{path}/{name}", fields) for name, fields in page.documents)
-                    pages += 1
-                    self._note(report, request, page, offset, tracker.progress.started_at)
-                    tracker.step(done=base + written, counts={"documents": base + written})
-                    if page.next_offset is None:
-                        removed += self._remove_restated(path, request, settings, since) if page.reported else 0
-                        continue
-                    offset = page.next_offset
-                    if self._clock() - started > SLICE_SECONDS:
-                        self._hand_over(request, since, number, offset, tracker)
-                        return {"documents": written, "pages": pages, "removed": removed}
-                if self._clock() - started > SLICE_SECONDS and number + 1 < len(REPORTS):
-                    self._hand_over(request, since, number + 1, 0, tracker)
+            for number, feed in enumerate(source.feeds[request.feed :], request.feed):
+                position = request.position if number == request.feed else ""
+                days, bare = Days(position), self._is_bare(feed, pull)
+                tracker.step(feed.collection.name)
+                for page in source.pages(feed, pull, position):
+                    written, unchanged = self._write(feed, pull, page.documents, bare)
+                    self._note(feed, request, page, position, tracker.progress.started_at, written, unchanged)
+                    slice_.wrote(len(written), len(unchanged))
+                    if feed.restates and not bare:
+                        slice_.removed += self._remove(feed, pull, days.complete(page, position))
+                    if page.following is not None:
+                        position = page.following
+                        if slice_.is_over:
+                            self._hand_over(request, since, number, days.resume_at(position), tracker)
+                            return slice_.counts
+                if slice_.is_over and number + 1 < len(source.feeds):
+                    self._hand_over(request, since, number + 1, "", tracker)
                     break
         except Unavailable:
-            if pages == 0:
+            if slice_.pages == 0:
                 raise
             # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
-            self._hand_over(request, since, number, offset, tracker)
-        return {"documents": written, "pages": pages, "removed": removed}
+            self._hand_over(request, since, number, days.resume_at(position), tracker)
+        return slice_.counts
 
-    def _remove_restated(self, path: str, request: SyncRequested, settings: SourceSettings, since: date) -> int:
-        """Delete the rows of the pulled days that the source reports no more, of the same property.
+    def _is_bare(self, feed: Feed, pull: Pull) -> bool:
+        """True where the collection holds nothing yet."""
+        return not any(self._documents.find(feed.collection.at(tenant_id=pull.tenant_id), limit=1))
 
-        GA4 attributes recent sessions anew: without this the old row would be counted beside the new. An empty answer
-        removes nothing: a source that reports no row at all is more likely broken than right.
+    def _write(
+        self, feed: Feed, pull: Pull, documents: list[tuple[str, dict[str, Any]]], bare: bool
+    ) -> tuple[list[str], list[str]]:
+        """Write a page; the days of the documents that this run wrote, and of those that were there already."""
+        path = feed.collection.at(tenant_id=pull.tenant_id)
+        named = {f"{path}/{name}": fields for name, fields in documents}
+        if bare:
+            # To look what is there would only cost.
+            self._documents.put_many(named.items())
+            return [fields["date"] for fields in named.values()], []
+        kept = self._documents.put_changed(list(named.items()), SAME_BUT_FOR)
+        # What this very run wrote before it was repeated counts as written: the log has it under this run.
+        before = {name for name, fields in kept.items() if fields.get("sync_run_id") != pull.run_id}
+        written = [fields["date"] for name, fields in named.items() if name not in before]
+        return written, [named[name]["date"] for name in before]
+
+    def _remove(self, feed: Feed, pull: Pull, complete: Mapping[str, set[str]]) -> int:
+        """Delete the rows of whole days that the source reports no more, of the same property.
+
+        GA4 attributes recent sessions anew: without this the old row would be counted beside the new. A day of which
+        nothing is reported removes nothing: a source that reports no row at all is more likely broken than right.
         """
-        if self._ops.get(f"cursors/{request.tenant_id}:{request.source}") is None:
-            return 0
-        gone = [
-            name
-            for name, fields in self._documents.find(path, where=[("date", ">=", since.isoformat())])
-            if fields.get("sync_run_id") != request.run_id and fields.get("property_id") == settings.property_id
-        ]
-        for name in gone:
-            self._documents.delete(name)
-        return len(gone)
+        path, removed = feed.collection.at(tenant_id=pull.tenant_id), 0
+        for day, names in complete.items():
+            for name, fields in list(self._documents.find(path, where=[("date", "==", day)])):
+                same = fields.get("property_id") == pull.settings.property_id
+                if same and name.rpartition("/")[2] not in names:
+                    self._documents.delete(name)
+                    removed += 1
+        return removed
 
-    def _hand_over(self, request: SyncRequested, since: date, report: int, offset: int, tracker: Tracker) -> None:
-        changes = {"since": since, "report": report, "offset": offset}
+    def _hand_over(self, request: SyncRequested, since: date, feed: int, position: str, tracker: Tracker) -> None:
+        changes = {"since": since, "feed": feed, "position": position}
         self._publisher.publish(request.model_copy(update=changes))
         tracker.pause()
 
-    def _note(self, report: Report, request: SyncRequested, page: Page, offset: int, started_at: datetime) -> None:
-        """Add a page to the ledger: keyed by its offset, so that a repeated page is counted once."""
-        days: dict[str, int] = {}
-        for day in {name: fields["date"] for name, fields in page.documents}.values():
-            days[day] = days.get(day, 0) + 1
+    def _note(
+        self,
+        feed: Feed,
+        request: SyncRequested,
+        page: Page,
+        position: str,
+        started_at: datetime,
+        written: list[str],
+        unchanged: list[str],
+    ) -> None:
+        """Add a page to the ledger: keyed by its position, so that a repeated page is counted once."""
 
         def add(found: dict[str, Any] | None) -> dict[str, Any]:
-            pages = {**(found or {}).get("pages", {}), str(offset): days}
+            before = found or {}
             return Arrivals(
                 run_id=request.run_id,
                 tenant_id=request.tenant_id,
                 source=request.source,
-                collection_name=report.collection.name,
-                pages=pages,
+                collection_name=feed.collection.name,
+                pages={**before.get("pages", {}), position or "0": dict(Counter(written))},
+                unchanged={**before.get("unchanged", {}), position or "0": dict(Counter(unchanged))},
                 reported=page.reported,
-                complete=page.next_offset is None,
+                complete=page.following is None,
                 started_at=started_at,
                 finished_at=datetime.now(UTC),
             ).document()
 
-        self._ops.transact(f"arrivals/{request.run_id}:{report.collection.name}", add)
+        self._ops.transact(f"arrivals/{request.run_id}:{feed.collection.name}", add)
 
     def _due(self, tenant_id: str, source: str) -> date:
         found = self._ops.get(f"cursors/{tenant_id}:{source}")

@@ -51,6 +51,25 @@ def documents(request: pytest.FixtureRequest) -> Any:
     return FirestoreDocuments.connect(cloud.env["GOOGLE_CLOUD_PROJECT"], "(default)")
 
 
+def test_only_what_differs_is_written_and_the_rest_is_told(documents: Documents, folder: str):
+    at = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    same = {"n": 1, "at": at, "map": {"a": [1, None]}, "run": "one"}
+    documents.put_many((f"{folder}/{name}", same) for name in ("same", "number", "nested", "more"))
+    wanted = {
+        "same": {**same, "run": "two"},
+        "number": {**same, "n": 1.0},
+        "nested": {**same, "map": {"a": [1, False]}},
+        "more": {**same, "another": None},
+        "new": same,
+    }
+    kept = documents.put_changed([(f"{folder}/{name}", fields) for name, fields in wanted.items()], {"run"})
+    assert kept == {f"{folder}/same": same}
+    for name in wanted.keys() - {"same"}:
+        assert documents.get(f"{folder}/{name}") == wanted[name]
+    assert documents.get(f"{folder}/same") == same
+    assert documents.put_changed([], {"run"}) == {}
+
+
 def test_what_was_put_is_read_back_whole(documents: Documents, folder: str):
     at = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
     values = {"text": "ä", "whole": 2**53 + 1, "half": 0.5, "none": None, "at": at, "list": [1, {"a": b"x"}], "map": {}}

@@ -87,8 +87,9 @@ class World:
         sources: Any = {"ga4": {"property_id": property_id}}
         tenant = Tenant(tenant_id="demo", sources=sources, created_at=now, updated_at=now)
         self.documents.documents["tenants/demo"] = tenant.document()
+        source = Ga4Source.connect(address, ROWS_PER_PAGE, patience_seconds)
         self.sync = Sync(
-            Ga4Source.connect(address, ROWS_PER_PAGE, patience_seconds),
+            {"ga4": lambda: source},
             self.documents,
             self.ops,
             ProgressBook(self.ops),
@@ -127,7 +128,7 @@ def test_every_row_of_every_report_arrives_page_by_page(vendor: Vendor):
         assert len(ledger["pages"]) == -(-len(served) // ROWS_PER_PAGE)
         assert (ledger["reported"], ledger["complete"]) == (len(served), True)
     pages = len(vendor.statuses()) - before
-    assert outcome == {"documents": len(world.raw), "pages": pages, "removed": 0}
+    assert outcome == {"documents": len(world.raw), "unchanged": 0, "pages": pages, "removed": 0}
     assert pages > len(REPORTS)
     assert world.publisher.messages == [SourceSynced(tenant_id="demo", source="ga4", run_id="run-1")]
 
@@ -140,15 +141,14 @@ def test_documents_are_valid_rows_of_their_records(vendor: Vendor):
             assert report.record.model_validate(values).tenant_id == "demo"
 
 
-def test_second_sync_writes_the_same_documents(vendor: Vendor):
+def test_second_sync_writes_nothing_new(vendor: Vendor):
     world = World(vendor.address)
     world.run(vendor.since)
-    raw = world.raw
-    world.run(vendor.since, "run-2")
+    raw, writes = world.raw, [path for path in world.documents.writes if path.startswith("tenants/demo/")]
+    outcome = world.run(vendor.since, "run-2")
+    assert (outcome["documents"], outcome["unchanged"]) == (0, len(raw))
     assert world.raw == raw
-    assert {values["sync_run_id"] for _, values in world.documents.find("tenants/demo/ga_page_performance")} == {
-        "run-2"
-    }
+    assert [path for path in world.documents.writes if path.startswith("tenants/demo/")] == writes
 
 
 def test_quota_and_server_errors_are_tried_again(vendor: Vendor):

@@ -10,6 +10,8 @@ from shared.schema.bigquery import columns
 from shared.schema.record import Collection, Key
 from shared.sources.records import GaPagePerformance, GaRow, GaTrafficSource
 from shared.sources.reports import REPORTS, Report, api_name
+from shared.sources.source import Pull
+from shared.tenants.records import SourceSettings
 
 AT = datetime(2026, 1, 6, 4, tzinfo=UTC)
 PAGE = Report(GaPagePerformance)
@@ -24,9 +26,7 @@ def document(report: Report = PAGE, /, property_id: str = "properties/1", **chan
     return report.document(
         {**dimensions, **given},
         {**metrics, **measured},
-        tenant_id="demo",
-        property_id=property_id,
-        run_id="sync-1",
+        Pull("demo", "sync-1", AT.date(), SourceSettings(property_id=property_id)),
         synced_at=AT,
         sampled=False,
         thresholded=True,

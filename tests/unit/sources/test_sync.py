@@ -13,9 +13,10 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.sources import sync as module
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
-from shared.sources.reports import REPORTS, Report
-from shared.sources.sync import HISTORY_DAYS, RESTATED_DAYS, SLICE_SECONDS, Page, Sync
-from shared.tenants.records import SourceSettings
+from shared.sources.reports import REPORTS
+from shared.sources.slices import SLICE_SECONDS
+from shared.sources.source import Feed, Page, Pull
+from shared.sources.sync import HISTORY_DAYS, RESTATED_DAYS, Sync
 from shared.tenants.service import Tenants
 from tests.fakes import FakeDocuments, FakePublisher, fake_clients, posted, pushed
 
@@ -29,31 +30,35 @@ PAGES = 3  # of 5 rows, 2 a page
 class PlayedSource:
     """Port `Source`: every report has five rows of two days; `seen` is what was asked for."""
 
+    feeds = REPORTS
+
     def __init__(self) -> None:
-        self.seen: list[tuple[str, int]] = []
+        self.seen: list[tuple[str, str]] = []
         self.since: date | None = None
-        self.broken: tuple[str, int] | None = None
+        self.broken: tuple[str, str] | None = None
         self.error: Exception = Unavailable("GA4 is not available")
         self.rows = ROWS
 
-    def pages(
-        self, report: Report, settings: SourceSettings, tenant_id: str, run_id: str, since: date, offset: int
-    ) -> Iterator[Page]:
-        self.since = since
+    def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
+        self.since = pull.since
         while True:
-            name = report.collection.name
-            self.seen.append((name, offset))
-            if self.broken == (name, offset):
+            name = feed.collection.name
+            self.seen.append((name, position))
+            if self.broken == (name, position):
                 raise self.error
+            offset = int(position or 0)
             numbers = range(offset, min(offset + PAGE, self.rows))
-            documents = [
-                (f"row-{n}", {"date": f"2026-01-0{1 + n % 2}", "number": n, "sync_run_id": run_id}) for n in numbers
-            ]
-            following = offset + len(documents)
-            yield Page(documents, following if following < self.rows else None, self.rows)
-            if following >= self.rows:
+            documents = [(f"row-{n}", {"date": day_of(n), "number": n, "sync_run_id": pull.run_id}) for n in numbers]
+            position = str(offset + len(documents))
+            more = int(position) < self.rows
+            yield Page(documents, position if more else None, self.rows)
+            if not more:
                 return
-            offset = following
+
+
+def day_of(number: int) -> str:
+    """The days come in order, as a source that restates them gives them: two rows, then the rest."""
+    return "2026-01-01" if number < PAGE else "2026-01-02"
 
 
 class World:
@@ -72,7 +77,7 @@ class World:
             "tenants/bare": {"tenant_id": "bare", **basic},
         }
         self.sync = Sync(
-            self.source,
+            {"ga4": lambda: self.source},
             self.documents,
             self.ops,
             ProgressBook(self.ops),
@@ -90,7 +95,7 @@ class World:
         given = {"tenant_id": "demo", "source": "ga4", "run_id": "run-1", **changes}
         return self.sync.run(SyncRequested.model_validate(given))
 
-    def ledger(self, report: Report = REPORTS[0], run_id: str = "run-1") -> dict[str, Any]:
+    def ledger(self, report: Feed = REPORTS[0], run_id: str = "run-1") -> dict[str, Any]:
         return self.ops.documents[f"arrivals/{run_id}:{report.collection.name}"]
 
     @property
@@ -108,7 +113,12 @@ def world() -> World:
 
 
 def test_every_page_of_every_report_is_written(world: World):
-    assert world.run() == {"documents": ROWS * len(REPORTS), "pages": PAGES * len(REPORTS), "removed": 0}
+    assert world.run() == {
+        "documents": ROWS * len(REPORTS),
+        "unchanged": 0,
+        "pages": PAGES * len(REPORTS),
+        "removed": 0,
+    }
     for report in REPORTS:
         path = report.collection.at(tenant_id="demo")
         assert {f"{path}/row-{number}" for number in range(ROWS)} <= world.raw.keys()
@@ -123,11 +133,11 @@ def test_end_is_told_once_and_last(world: World):
 
 
 def test_nothing_is_told_and_no_cursor_moves_where_the_last_page_fails(world: World):
-    world.source.broken = (REPORTS[-1].collection.name, 4)
+    world.source.broken = (REPORTS[-1].collection.name, "4")
     world.run()
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
-    assert (handed.report, handed.offset) == (len(REPORTS) - 1, 4)
+    assert (handed.feed, handed.position) == (len(REPORTS) - 1, "4")
     with pytest.raises(Unavailable):
         world.sync.run(handed)
     assert world.published == ["SyncRequested"]
@@ -137,14 +147,14 @@ def test_nothing_is_told_and_no_cursor_moves_where_the_last_page_fails(world: Wo
 
 
 def test_page_is_written_before_the_next_is_asked_for(world: World):
-    world.source.broken = (FIRST, 2)
+    world.source.broken = (FIRST, "2")
     world.run()
     assert [path.rpartition("/")[2] for path in world.raw] == ["row-0", "row-1"]
-    assert world.ledger()["pages"] == {"0": {"2026-01-01": 1, "2026-01-02": 1}}
+    assert world.ledger()["pages"] == {"0": {"2026-01-01": 2}}
 
 
 def test_source_that_fails_at_once_is_asked_again_later(world: World):
-    world.source.broken = (FIRST, 0)
+    world.source.broken = (FIRST, "")
     with pytest.raises(Unavailable):
         world.run()
     assert (world.published, world.raw) == ([], {})
@@ -153,14 +163,14 @@ def test_source_that_fails_at_once_is_asked_again_later(world: World):
 def test_sync_that_failed_on_the_way_goes_on_where_it_was_and_ends_as_if_nothing_had_happened(world: World):
     calm = World()
     calm.run()
-    world.source.broken = (REPORTS[2].collection.name, 2)
+    world.source.broken = (REPORTS[2].collection.name, "2")
     world.run()
     world.source.broken = None
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
     asked = len(world.source.seen)
     world.sync.run(handed)
-    assert world.source.seen[asked] == (REPORTS[2].collection.name, 2)
+    assert world.source.seen[asked] == (REPORTS[2].collection.name, "2")
     assert world.raw == calm.raw
     for report in REPORTS:
         assert world.ledger(report)["pages"] == calm.ledger(report)["pages"]
@@ -168,27 +178,68 @@ def test_sync_that_failed_on_the_way_goes_on_where_it_was_and_ends_as_if_nothing
     assert world.publisher.messages[1:] == calm.publisher.messages
 
 
-def test_rows_that_the_source_reports_no_more_are_removed(world: World):
+def test_rows_of_a_day_that_the_source_reports_no_more_are_removed(world: World):
     world.run()
     path = f"tenants/demo/{FIRST}"
-    today = TODAY.isoformat()
-    for name, changes in {"restated": {}, "of-another-property": {"property_id": "properties/9"}}.items():
-        row = {"date": today, "sync_run_id": "run-1", "property_id": "properties/1", **changes}
+    for name, changes in {
+        "restated": {},
+        "of-another-property": {"property_id": "properties/9"},
+        "of-a-day-that-is-not-reported": {"date": TODAY.isoformat()},
+    }.items():
+        row = {"date": "2026-01-02", "sync_run_id": "run-1", "property_id": "properties/1", **changes}
         world.documents.documents[f"{path}/{name}"] = row
-    old = {"date": "2000-01-01", "sync_run_id": "run-1", "property_id": "properties/1"}
-    world.documents.documents[f"{path}/before-the-pulled-days"] = old
     assert world.run(run_id="run-2")["removed"] == 1
     left = {name.rpartition("/")[2] for name in world.raw if name.startswith(path)}
     assert "restated" not in left
-    assert {"of-another-property", "before-the-pulled-days"} <= left
+    assert {"of-another-property", "of-a-day-that-is-not-reported"} <= left
 
 
 def test_empty_answer_removes_nothing(world: World):
     world.run()
-    row = {"date": TODAY.isoformat(), "sync_run_id": "run-1", "property_id": "properties/1"}
+    row = {"date": "2026-01-02", "sync_run_id": "run-1", "property_id": "properties/1"}
     world.documents.documents[f"tenants/demo/{FIRST}/kept"] = row
     world.source.rows = 0
     assert world.run(run_id="run-2")["removed"] == 0
+
+
+def test_a_day_cut_by_a_slice_is_pulled_whole_again_before_rows_of_it_are_removed(world: World):
+    world.run()
+    row = {"date": "2026-01-02", "sync_run_id": "run-1", "property_id": "properties/1"}
+    world.documents.documents[f"tenants/demo/{FIRST}/restated"] = row
+    world.source.broken = (FIRST, "4")
+    assert world.run(run_id="run-2")["removed"] == 0
+    world.source.broken = None
+    handed = world.publisher.messages[-1]
+    assert isinstance(handed, SyncRequested)
+    assert handed.position == "2", "the page in which the open day began"
+    assert world.sync.run(handed)["removed"] == 1
+    assert len([name for name in world.raw if name.startswith(f"tenants/demo/{FIRST}/")]) == ROWS
+
+
+def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
+    world.run()
+    writes, raw = len([path for path in world.documents.writes if path.count("/") == 3]), dict(world.raw)
+    assert world.run(run_id="run-2") == {
+        "documents": 0,
+        "unchanged": ROWS * len(REPORTS),
+        "pages": PAGES * len(REPORTS),
+        "removed": 0,
+    }
+    assert len([path for path in world.documents.writes if path.count("/") == 3]) == writes
+    assert world.raw == raw
+    ledger = world.ledger(run_id="run-2")
+    assert ledger["pages"] == {"0": {}, "2": {}, "4": {}}
+    assert ledger["unchanged"] == {"0": {"2026-01-01": 2}, "2": {"2026-01-02": 2}, "4": {"2026-01-02": 1}}
+
+
+def test_what_a_run_wrote_before_it_was_repeated_counts_as_written(world: World):
+    world.run()
+    world.run(run_id="run-2")
+    path = f"tenants/demo/{FIRST}/row-0"
+    world.documents.documents[path] = {**world.documents.documents[path], "sync_run_id": "run-2"}
+    world.run(run_id="run-2")
+    ledger = world.ledger(run_id="run-2")
+    assert (ledger["pages"]["0"], ledger["unchanged"]["0"]) == ({"2026-01-01": 1}, {"2026-01-01": 1})
 
 
 def test_same_message_again_changes_neither_documents_nor_ledger(world: World):
@@ -204,16 +255,16 @@ def test_ledger_counts_documents_by_day_and_says_when_it_is_complete(world: Worl
     world.run()
     ledger = world.ledger()
     assert ledger["pages"] == {
-        "0": {"2026-01-01": 1, "2026-01-02": 1},
-        "2": {"2026-01-01": 1, "2026-01-02": 1},
-        "4": {"2026-01-01": 1},
+        "0": {"2026-01-01": 2},
+        "2": {"2026-01-02": 2},
+        "4": {"2026-01-02": 1},
     }
     assert (ledger["reported"], ledger["complete"], ledger["collection_name"]) == (ROWS, True, FIRST)
 
 
 def test_report_without_rows_is_a_complete_ledger_of_none(world: World):
     world.source.rows = 0
-    assert world.run() == {"documents": 0, "pages": len(REPORTS), "removed": 0}
+    assert world.run() == {"documents": 0, "unchanged": 0, "pages": len(REPORTS), "removed": 0}
     assert world.ledger()["complete"]
     assert world.published == ["SourceSynced"]
 
@@ -244,10 +295,10 @@ def test_long_sync_hands_over_in_slices_that_end_as_one(world: World):
 
 def test_hand_over_says_where_to_go_on_and_since_when(world: World):
     world.page_seconds = SLICE_SECONDS + 1
-    assert world.run(since="2026-01-01") == {"documents": PAGE, "pages": 1, "removed": 0}
+    assert world.run(since="2026-01-01") == {"documents": PAGE, "unchanged": 0, "pages": 1, "removed": 0}
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
-    assert (handed.report, handed.offset, handed.run_id) == (0, PAGE, "run-1")
+    assert (handed.feed, handed.position, handed.run_id) == (0, str(PAGE), "run-1")
     assert handed.since == date(2026, 1, 1)
 
 
@@ -267,7 +318,7 @@ def test_hand_over_between_reports_begins_the_next_one_at_its_start(world: World
     world.run()
     handed = world.publisher.messages[-1]
     assert isinstance(handed, SyncRequested)
-    assert (handed.report, handed.offset) == (1, 0)
+    assert (handed.feed, handed.position) == (1, "")
 
 
 # --- cursor ----------------------------------------------------------------------------------------------------------
@@ -314,7 +365,7 @@ def test_second_sync_of_a_source_is_asked_to_come_again(world: World):
 
 
 def test_lease_is_free_again_after_success_and_after_failure(world: World):
-    world.source.broken = (FIRST, 0)
+    world.source.broken = (FIRST, "")
     with pytest.raises(Unavailable):
         world.run()
     world.source.broken = None
@@ -459,6 +510,7 @@ def test_scheduler_that_names_no_tenant_is_answered_with_all_runs(settled: Any):
         ({"tenant_id": "demo", "source": "fax"}, "source"),
         ({"tenant_id": "demo", "source": "ga4", "since": "soon"}, "since"),
         ({"tenant_id": "demo", "source": "ga4", "offset": -1}, "offset"),
+        ({"tenant_id": "demo", "source": "unheard_of"}, "source"),
         ({"tenant_id": "demo", "source": "ga4", "colour": "red"}, "colour"),
         ({"tenant_id": 7, "source": "ga4"}, "tenant_id"),
         ({"tenant_id": "bare", "source": "ga4"}, "source"),
@@ -472,7 +524,7 @@ def test_bad_body_is_422_and_says_which_field(world: World, settled: Any, body: 
 
 
 def test_message_that_can_never_work_is_set_aside(world: World, settled: Any):
-    world.source.broken, world.source.error = (FIRST, 0), Rejected("GA4 refused the request", property="properties/1")
+    world.source.broken, world.source.error = (FIRST, ""), Rejected("GA4 refused the request", property="properties/1")
     response = handle(pushed({"tenant_id": "demo", "source": "ga4", "run_id": "run-1"}), settled)
     assert response.status_code == 204
     assert settled.dead_letters.count("demo") == 1
@@ -480,7 +532,7 @@ def test_message_that_can_never_work_is_set_aside(world: World, settled: Any):
 
 
 def test_source_that_is_down_is_503_so_that_the_message_comes_again(world: World, settled: Any):
-    world.source.broken = (FIRST, 0)
+    world.source.broken = (FIRST, "")
     response = handle(pushed({"tenant_id": "demo", "source": "ga4", "run_id": "run-1"}), settled)
     assert response.status_code == 503
     assert settled.dead_letters.count() == 0

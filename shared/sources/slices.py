@@ -1,0 +1,72 @@
+"""A long sync is cut into slices; a day that a slice cuts in two is pulled whole again."""
+
+from collections.abc import Callable
+
+from shared.ops.progress import Tracker
+from shared.sources.source import Page
+
+SLICE_SECONDS = 240
+"""After this long a sync hands over to its next slice, well inside the function's timeout."""
+
+
+class Days:
+    """Which days of a feed are complete while its pages come in the order of days."""
+
+    def __init__(self, began_at: str) -> None:
+        self._began_at = began_at
+        self._open: dict[str, set[str]] = {}
+        self._opened_at: dict[str, str] = {}
+        self._partial: str | None = None
+
+    def complete(self, page: Page, position: str) -> dict[str, set[str]]:
+        """Days -> ids of their documents, of those days that end with this page."""
+        for name, fields in page.documents:
+            day = fields["date"]
+            self._open.setdefault(day, set()).add(name)
+            self._opened_at.setdefault(day, position)
+        last = max(self._open, default=None) if page.following is not None else None
+        done = {day: self._open.pop(day) for day in list(self._open) if day != last}
+        for day in done:
+            self._opened_at.pop(day)
+        return done
+
+    def resume_at(self, position: str) -> str:
+        """Where to go on so that no day is known in part: at the page in which the open one began.
+
+        Where that is where this slice began the day is too long for one slice: then it goes on, and nothing is removed
+        of that day.
+        """
+        began = min(self._opened_at.values(), default=position)
+        return position if began == self._began_at else began
+
+
+class Slice:
+    """What one slice has done, and whether its time is over."""
+
+    def __init__(self, clock: Callable[[], float], tracker: Tracker, base: int) -> None:
+        self._clock, self._tracker, self._base = clock, tracker, base
+        self._started = clock()
+        self.written = self.unchanged = self.pages = self.removed = 0
+
+    def wrote(self, written: int, unchanged: int) -> None:
+        """A page was written."""
+        self.pages += 1
+        self.written += written
+        self.unchanged += unchanged
+        done = self._base + self.written + self.unchanged
+        self._tracker.step(done=done, counts={"documents": done})
+
+    @property
+    def is_over(self) -> bool:
+        """True once the next slice should take over."""
+        return self._clock() - self._started > SLICE_SECONDS
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Documents written, documents that were there, pages, documents removed."""
+        return {
+            "documents": self.written,
+            "unchanged": self.unchanged,
+            "pages": self.pages,
+            "removed": self.removed,
+        }

@@ -1,0 +1,67 @@
+"""What every source is to a sync: feeds of documents, given page by page from a position on.
+
+A new source is one adapter of this port, the records that its documents become, and an entry in the clients' list.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from shared.schema.record import Collection
+from shared.sources.records import SourceRow
+from shared.tenants.records import SourceSettings
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One kind of document that a source gives, and the record that it becomes.
+
+    restates: the source gives whole days, in order, and may report a row of a recent day no more: it is removed then.
+    """
+
+    record: type[SourceRow]
+    restates: bool = False
+
+    @property
+    def collection(self) -> Collection:
+        """Where its documents are written."""
+        collection = self.record.collection
+        if collection is None:
+            raise TypeError(f"{self.record.__name__} declares no collection")
+        return collection
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What is pulled: one tenant's source since a day, in one run."""
+
+    tenant_id: str
+    run_id: str
+    since: date
+    settings: SourceSettings
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: documents as (id, fields), where the next page begins, and how many the source says there are in all.
+
+    Each document's fields hold `date`; `following` is None at the end, `reported` where the source does not say.
+    """
+
+    documents: list[tuple[str, dict[str, Any]]]
+    following: str | None
+    reported: int | None
+
+
+class Source(Protocol):
+    """One source. Unavailable where it does not answer, Rejected where it refuses for good."""
+
+    @property
+    def feeds(self) -> Sequence[Feed]:
+        """What it gives, in the order in which it is pulled."""
+        ...
+
+    def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
+        """Pages of one feed from a position on; "" is the beginning."""
+        ...
