@@ -15,6 +15,7 @@
   const PICKS = ["severity", "entity_type", "detector", "sort"];
   const KINDS = { sync: "Sync", etl: "Daily metrics", detectors: "Detectors", opportunities: "Opportunities" };
   const ORDER = Object.keys(KINDS);
+  const DATA_KINDS = { backfill: "Copy", verify: "Comparison", replay: "Replay" };
 
   const cards = new Map();
   const rows = new Map();
@@ -213,8 +214,30 @@
       cells.push(["Arrived last", `${count(documents)} documents`, last_day ? `up to ${Scout.day(last_day)}` : ago(strip.arrivals.finished_at), "done"]);
     }
     const aside = strip.dead_letters;
-    cells.push(["Set aside", aside ? `${aside >= 100 ? "99+" : count(aside)} events` : "None", aside ? "waiting to be replayed" : "nothing was refused", aside ? "failed" : "done"]);
-    at("strip").replaceChildren(
+    const reasons = Object.entries(strip.reasons).map(([reason, many]) => `${spoken(reason)} ${count(many)}`);
+    cells.push(["Set aside", aside ? `${aside >= 100 ? "99+" : count(aside)} events` : "None", aside ? reasons.join(", ") : "nothing was refused", aside ? "failed" : "done"]);
+    fill(at("strip"), cells);
+    at("data-section").hidden = !strip.data.length;
+    fill(at("data"), strip.data.map(dataCell));
+  }
+
+  // InvalidDocument -> invalid document.
+  const spoken = (reason) => reason.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+
+  function dataCell(run) {
+    const name = `${DATA_KINDS[run.kind]}${run.subject ? ` of ${run.subject}` : ""}`;
+    const part = run.total ? `${count(run.done)} of ${count(run.total)}` : run.done ? count(run.done) : "";
+    const found = Object.entries(run.differences ? run.differences.kinds : {}).map(([kind, many]) => `${count(many)} ${kind}`).join(", ");
+    const left = found && Object.values(run.differences.kinds).reduce((sum, many) => sum + many, 0) > run.differences.mended;
+    const ended = run.kind === "verify" ? (found ? (left ? found : `${count(run.differences.mended)} repaired`) : "No difference") : outcome(run);
+    const said = { requested: "Waiting", failed: `Failed${run.error ? `: ${run.error}` : ""}`, running: part || run.step || "Running", done: ended }[run.status];
+    const refused = run.counts.refused ? `, ${count(run.counts.refused)} refused` : "";
+    const state = run.status === "requested" ? "" : run.status === "done" && (left || refused) ? "failed" : run.status;
+    return [name, said + (run.status === "done" && run.kind !== "verify" ? refused : ""), ago(run.finished_at || run.started_at), state, run.status === "running" && run.total ? run.done / run.total : null];
+  }
+
+  function fill(place, cells) {
+    place.replaceChildren(
       ...cells.map(([name, said, when, state, share]) => {
         const cell = document.createElement("li");
         cell.dataset.state = state;
@@ -230,7 +253,7 @@
 
   function outcome(run) {
     const { counts } = run;
-    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], sync: ["documents", "written", "rows"] }[run.kind] || [];
+    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], sync: ["documents", "written", "rows"], backfill: ["added"], replay: ["replayed"] }[run.kind] || [];
     const name = first.find((key) => key in counts) || Object.keys(counts)[0];
     return name === undefined ? "Done" : `${count(counts[name])} ${words(name).toLowerCase()}`;
   }
