@@ -49,6 +49,12 @@ format: $(STAMP) ## Format and fix what can be fixed
 generate: $(STAMP) ## Write the files that are generated from the declarations
 	@$(BIN)/python -m infra.generate
 
+verify: $(STAMP) ## Compare a collection with BigQuery, document by document: make verify ARGS="tenants/demo/things --repair"
+	@$(BIN)/scout verify $(ARGS)
+
+repair: $(STAMP) ## Repair what a verification found: make repair ARGS="RUN_ID --yes"
+	@$(BIN)/scout repair $(ARGS)
+
 erase: $(STAMP) ## Erase a document or a tenant everywhere, with proof: make erase ARGS="document tenants/demo/contacts/x"
 	@$(BIN)/scout erase $(ARGS)
 
@@ -70,4 +76,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant backfill replay status test check bench format generate erase migrate deploy install
+.PHONY: help run up down tenant backfill verify repair replay status test check bench format generate erase migrate deploy install

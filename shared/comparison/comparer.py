@@ -23,7 +23,11 @@ DIFFERENCES: tuple[Kind, ...] = ("missing", "extra", "stale", "different", "refu
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of one side. `version` orders the writes of a key; equal versions should be equal content."""
+    """One key of one side.
+
+    `version` is the time of a write, in microseconds since 1970: it orders those of a key, and equal versions should
+    be equal content.
+    """
 
     key: str
     version: int

@@ -13,7 +13,7 @@ from shared.comparison.records import Difference, Suspect, Verification
 from shared.ops.progress import ProgressBook, Tracker
 from shared.schema.ports import Documents
 
-LOOK_KEYS = 100
+LOOK_KEYS = 300
 """Keys that are looked at at once: a document may have 1 MiB."""
 MOST_SUSPECTS = 500
 SUSPECT_BYTES = 400_000
@@ -132,12 +132,11 @@ class _Comparison:
         self._sleep = sleep
         self._counts = Counter(verification.counts)
         self._suspects = list(verification.suspects)
-        self._doubtful: list[str] = []
+        self._doubtful: dict[str, bool] = {}
         self._saved_at = now()
 
     def run(self, enough: Callable[[], bool]) -> Verification:
-        opened = self._now()
-        moment = self._moment(opened)
+        moment = self._moment = self._read_at(self._now())
         self._left, self._right = self._comparand.open(moment)
         since, until = _micros(moment), _micros(self._now() + CLOCKS_DIFFER)
         left_after, right_after, since_checkpoint = self._state.left_after, self._state.right_after, 0
@@ -162,7 +161,7 @@ class _Comparison:
             self._settle()
         return self._save(left_after, right_after, status="repairing" if self._state.repair else "done")
 
-    def _moment(self, now: datetime) -> datetime:
+    def _read_at(self, now: datetime) -> datetime:
         read_at = self._state.read_at
         if read_at is None or now - read_at > SNAPSHOT_AGE:
             read_at = self._comparand.moment()
@@ -170,24 +169,34 @@ class _Comparison:
         return read_at
 
     def _weigh(self, left: Entry | None, right: Entry | None, since: int, until: int) -> None:
-        kind = judge(left, right, since, until)
-        entry = left or right
-        if kind in ("equal", "newer", "aged_out") or entry is None:
+        kind, entry = judge(left, right, since, until), left or right
+        # Of very many only the number matters any more, except where a look may find that nothing is wrong.
+        counted = kind not in DIFFERENCES or (kind not in ("different", "refused") and self._kept() >= MOST_KEPT)
+        if counted or entry is None:
             self._counts[kind] += 1
         else:
-            self._doubtful.append(entry.key)
+            self._doubtful[entry.key] = left is None
 
     def _look_at_doubtful(self) -> None:
         """Look at once: text that is only written otherwise is no reason to wait."""
-        doubtful, self._doubtful = self._doubtful, []
+        doubtful, self._doubtful = self._doubtful, {}
         now = self._now()
         for verdict in look(doubtful, self._left, self._right):
             if verdict.kind not in DIFFERENCES:
                 self._counts[verdict.kind] += 1
-            elif verdict.kind == "refused":
+            elif self._is_settled(verdict, doubtful[verdict.key], now):
                 self._keep(verdict)
             else:
                 self._suspects.append(Suspect(key=verdict.key, right_version=verdict.right_version, seen_at=now))
+
+    def _is_settled(self, verdict: Verdict, was_absent: bool, now: datetime) -> bool:
+        """False where a write that is on its way would explain it: one not older than the time it may take."""
+        settled = now - timedelta(seconds=self._state.settle_seconds)
+        if verdict.kind in ("missing", "stale"):
+            return verdict.left_version <= _micros(settled)
+        if verdict.kind == "extra":
+            return was_absent and self._moment <= settled
+        return True
 
     def _checkpoint(self, left_after: str, right_after: str) -> None:
         self._look_at_doubtful()
@@ -230,7 +239,7 @@ class _Comparison:
                 self._counts["newer"] += 1
 
     def _keep(self, verdict: Verdict) -> None:
-        if sum(self._counts[kind] for kind in DIFFERENCES) < MOST_KEPT:
+        if self._kept() < MOST_KEPT:
             self._book.put(
                 self._state.run_id,
                 Difference(
@@ -245,6 +254,9 @@ class _Comparison:
                 ),
             )
         self._counts[verdict.kind] += 1
+
+    def _kept(self) -> int:
+        return sum(self._counts[kind] for kind in DIFFERENCES)
 
     def _compared(self) -> int:
         return self._counts.total() + len(self._suspects)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.comparison.messages import ReconcileAsked, ReconcileRequested
-from shared.comparison.records import KEPT_FOR, Verification
+from shared.comparison.records import KEPT_FOR, Difference, Verification
 from shared.comparison.verification import KIND, Verifications
 from shared.errors import Forbidden, NotFound, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
+from shared.ops.records import Progress
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.record import GROUP, PLACEHOLDER
 from shared.streaming.repair import Repairer
@@ -133,6 +134,14 @@ class Reconciler:
         if found is None:
             raise NotFound("no such run", field="run_id", expected="the run_id of a verification")
         return found
+
+    def differences(self, run_id: str, limit: int | None = None) -> Iterator[Difference]:
+        """What a comparison found, in the order of names."""
+        return self._verifications.differences(run_id, limit)
+
+    def progress_of(self, run_id: str) -> Progress | None:
+        """How far a comparison is."""
+        return self._progress.get(run_id)
 
     def comparand(self, verification: Verification) -> StreamComparand:
         """Both sides of a comparison."""

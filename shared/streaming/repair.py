@@ -17,7 +17,7 @@ from typing import Any
 
 from shared.comparison.comparer import Held, Verdict, look
 from shared.comparison.records import Difference, Verification
-from shared.comparison.verification import CLOCKS_DIFFER, KIND, LOOK_KEYS, Verifications
+from shared.comparison.verification import CLOCKS_DIFFER, KIND, Verifications
 from shared.errors import AppError, BadRequest, Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
@@ -35,6 +35,8 @@ from shared.streaming.verify import FirestoreSide, Read, StreamComparand, Stream
 from shared.streaming.wire import timestamp_micros
 from shared.streaming.writer import Writer
 
+DOCUMENTS = 100
+"""Documents that are repaired at once: each may have 1 MiB, and its row as much."""
 APPEND_BYTES = 16_000_000
 MERGE_TRIES = 30
 MERGE_PAUSE_SECONDS = 2.0
@@ -103,7 +105,7 @@ class Repairer:
         run_id = verification.run_id
         with self._progress.track(run_id, KIND, verification.tenant_id or "") as tracker:
             done = 0
-            while found := self._verifications.unsettled(run_id, LOOK_KEYS):
+            while found := self._verifications.unsettled(run_id, DOCUMENTS):
                 if enough():
                     tracker.pause()
                     return verification

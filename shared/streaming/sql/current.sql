@@ -14,11 +14,12 @@ WITH
       AND {{ "document_name IN UNNEST(@names)" if named else "REGEXP_CONTAINS(document_name, @pattern)" }}
   ),
   current_rows AS (
-    -- The order of the exact view: of equal changes the base's row, then the first that was appended.
+    -- The order of the exact view: of equal changes a valid row, then the base's, then the first that was appended.
     SELECT stored.*, SUM(IF(in_base, 1, 0)) OVER (PARTITION BY document_name) AS base_rows
     FROM stored
     QUALIFY ROW_NUMBER() OVER (
-      PARTITION BY document_name ORDER BY version DESC, deleted DESC, in_base DESC, appended_at
+      PARTITION BY document_name
+      ORDER BY version DESC, deleted DESC, refused_reason IS NULL DESC, in_base DESC, appended_at
     ) = 1
   )
 SELECT
