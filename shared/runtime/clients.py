@@ -1,7 +1,7 @@
 """Everything a function talks to, made on first use: importing a function opens nothing and costs little."""
 
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from shared.ops.dead_letters import DeadLetters
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.adapters.firestore import FirestoreDocuments
     from shared.adapters.redis import RedisCache
     from shared.adapters.storage import StorageObjects
+    from shared.adoption.service import Adopter
     from shared.analytics.etl import Etl
     from shared.detectors.service import Detectors
     from shared.erasure.service import Erasures
@@ -214,6 +215,13 @@ class Clients:
         return UndeclaredTables(lambda: self.ops, lambda: self.warehouse)
 
     @cached_property
+    def adopter(self) -> "Adopter":
+        """Adopts logs of the Firebase extension."""
+        from shared.adoption.service import Adopter
+
+        return Adopter(self.warehouse, self.ops, self.leases, self.undeclared_tables)
+
+    @cached_property
     def merger(self) -> "Merger":
         """Merges current tables."""
         from shared.streaming.merge import Merger
@@ -255,6 +263,7 @@ class Clients:
         from shared.comparison.verification import Verifications
         from shared.streaming.reconcile import Reconciler
         from shared.streaming.repair import Repairer
+        from shared.streaming.service import row_of
 
         verifications = Verifications(self.ops, self.progress)
         repairer = Repairer(
@@ -270,6 +279,7 @@ class Clients:
             verifications,
             repairer,
             self.patterns.load,
+            partial(row_of, keys=self.hash_keys),
         )
 
     @cached_property
