@@ -10,6 +10,7 @@ from infra.local.sample import Sample
 from shared.schema import record as schema
 from shared.schema.firestore import indexes
 from shared.streaming.tables import EXTENSION_COLUMNS, base_table, exact_view, log_table
+from tests.bench.__main__ import benches
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -45,3 +46,18 @@ def test_every_target_that_it_names_exists():
 def test_every_file_that_it_links_to_exists():
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_every_test_that_the_documents_name_exists():
+    written = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"^\s*(?:async )?def (test_\w+)", written, re.M))
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        named = set(re.findall(r"`(test_\w+)`", document.read_text()))
+        assert named <= there, f"{document.name}: {sorted(named - there)}"
+
+
+def test_every_bench_that_the_documents_name_exists():
+    names = [name for name, _ in benches()]
+    for document in (ROOT / "README.md", ROOT / "docs" / "streaming.md"):
+        for wanted in re.findall(r"make bench ONLY=(\w+)", document.read_text()):
+            assert wanted == "name" or any(name.startswith(wanted) for name in names), wanted
