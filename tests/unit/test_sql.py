@@ -13,6 +13,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from shared.adoption.extension import LATEST_COLUMNS, NEEDED, Extension
+from shared.adoption.schema_views import read_schemas, schema_view
 from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE
 from shared.analytics.records import DailyEntityMetrics
 from shared.analytics.rollup import statement as roll_up_months
@@ -26,6 +28,7 @@ from shared.schema.sql import SHARED, render
 from shared.streaming.streams import stream_of
 from shared.streaming.tables import base_table, exact_view, log_table, view_name
 from shared.streaming.typed_view import TYPES, learn
+from tests.support.extension import SCHEMAS
 
 Rule = Callable[[exp.Expression], Iterator[str]]
 DATASET = "aso_tenant_demo"
@@ -229,7 +232,7 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
         yield "streaming/sql/current.sql", current
     made = {"into": f"{DATASET}.verify_x", "expires_at": "2026-01-01 00:00:00+00", "current": current}
     yield "streaming/sql/fingerprints.sql", render("streaming/sql/fingerprints.sql", **made)
-    for name in ("fingerprints_page", "drop_fingerprints"):
+    for name in ("fingerprints_page", "fingerprints_adopted", "drop_fingerprints"):
         path = f"streaming/sql/{name}.sql"
         yield path, render(path, fingerprints=f"{DATASET}.verify_x", size=5000)
     yield "streaming/sql/stored_rows.sql", render("streaming/sql/stored_rows.sql", log=log, base=base)
@@ -249,11 +252,67 @@ def _undeclared() -> Iterator[tuple[str, str]]:
     yield "streaming/sql/typed_view.sql", exact_view(record, DATASET, datetime(2026, 1, 1, tzinfo=UTC), learned)
 
 
+def _adoption() -> Iterator[tuple[str, str]]:
+    columns = (*NEEDED, "old_data", "path_params")
+    for collection, database, table in (
+        ("users", "(default)", ""),
+        ("users/{user_id}/orders", "shop", ""),
+        ("{path=**}/orders", "(default)", ""),
+        ("tenants/{tenant_id}/things", "shop", "aso_tenant_{tenant_id}.things"),
+    ):
+        extension = Extension.of(f"{DATASET}.some_raw_changelog", collection, "a-project", database, table)
+        target = extension.target("demo" if extension.placeholder else "")
+        for present in (columns, tuple(NEEDED)):
+            yield "adoption/sql/changes.sql", extension.changes(present, target.names)
+        counts, others = extension.inspection(columns)
+        yield "adoption/sql/inspect.sql", counts
+        yield "adoption/sql/others.sql", others
+        yield "adoption/sql/build.sql", extension.build(target, columns)
+        yield "adoption/sql/history.sql", extension.history(target, columns)
+        yield "adoption/sql/raw_latest.sql", extension.latest(target, LATEST_COLUMNS)
+        yield "adoption/sql/agreement.sql", extension.agreement(target, columns)
+        if extension.placeholder:
+            yield "adoption/sql/values.sql", extension.values()
+    for name in ("columns", "objects", "view_definition", "materialized_definition"):
+        yield f"adoption/sql/{name}.sql", render(f"adoption/sql/{name}.sql", dataset=DATASET)
+    path = "adoption/sql/drop_view.sql"
+    yield path, render(path, name=f"{DATASET}.some_raw_latest", kind="MATERIALIZED VIEW")
+    for schema in read_schemas([SCHEMAS]).values():
+        for kind in ("latest", "changelog"):
+            yield "adoption/sql/schema_view.sql", schema_view(schema, kind, f"{DATASET}.some_history")
+
+
+def _of_migrations() -> Iterator[tuple[str, str]]:
+    """The statements of schema migrations."""
+    table, names = f"{DATASET}.content", {"a": "a", "renamed": "b"}
+    made: dict[str, list[dict[str, Any]]] = {
+        "columns": [{"dataset": DATASET}],
+        "update": [{"table": table, "column": "c", "expression": "'default_value'"}],
+        "left_to_update": [{"table": table, "column": "c", "expression": "JSON_VALUE(data, '$.c')"}],
+        "rebuild": [{"new": f"{table}_new", "old": f"{table}_before", "columns": names}],
+        "same_size": [{"new": f"{table}_new", "old": f"{table}_before"}],
+        "nulls": [{"table": table, "columns": names}],
+        "left_to_refill": [
+            {"table": table, "by": by, "kind": kind, "unit": "DAY"}
+            for by, kind in (("day", "DATE"), ("at_", "TIMESTAMP"), (None, None))
+        ],
+    }
+    for by, null in (("day", False), ("day", True), (None, True)):
+        shape = {"table": table, "by": by, "null": null, "columns": ["title", "amount"]}
+        made.setdefault("refill_page", []).append(shape)
+        made.setdefault("refill", []).append({**shape, "staging": f"{table}_refill"})
+    for name, shapes in made.items():
+        for values in shapes:
+            path = f"migrations/sql/{name}.sql"
+            yield path, render(path, **values)
+
+
 def statements() -> Iterator[tuple[str, str]]:
     """Path under shared/ and rendered text of every statement, with the names that the code renders in."""
     for record in streamed_records():
         yield from _of(record)
     yield from _undeclared()
+    yield from _adoption()
     for entity in (*ENTITIES, SOURCE_TABLE):
         yield entity.sql, render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity)
     etl: dict[str, Any] = {"dataset": DATASET, "tables": RAW_TABLES, "entities": ENTITIES, "schema_version": 1}
@@ -279,6 +338,7 @@ def statements() -> Iterator[tuple[str, str]]:
         for names in (["name_0", "name_1"], ["name_0"], []) if by_tenant else (["name_0"],):
             of: dict[str, Any] = {"names": names, "order": order, "by_tenant": by_tenant, "delete": delete}
             yield path, render(path, table=f"{DATASET}.some_base", **of)
+    yield from _of_migrations()
     yield "ops/record_counts.sql", render("ops/record_counts.sql", dataset=DATASET)
 
 

@@ -11,6 +11,7 @@ from shared.schema.bigquery import TableDefinition
 from shared.streaming.tables import EXTENSION_COLUMNS
 
 CAPTURED = Path(__file__).with_name("captured.json")
+SCHEMAS = Path(__file__).with_name("schemas")
 PACKAGES = (
     "@firebaseextensions/firestore-bigquery-change-tracker@2.2.1",
     "@firebaseextensions/fs-bq-import-collection@0.1.27",

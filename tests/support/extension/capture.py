@@ -2,9 +2,10 @@
 
     python -m tests.support.extension.capture
 
-It installs the change tracker and the import script from npm under .local, starts the emulators, runs capture.js, and
-reads the tables that the extension's code wrote. The event times that it hands to the tracker are the commit times, to
-the microsecond: the emulator's own events carry whole seconds. The tracker writes down what it is given, digit for digit.
+It installs the extension's packages from npm under .local, starts the emulators, runs capture.js, reads the tables that
+the extension's code wrote, and takes the SQL of its views (views.js). The event times that it hands to the tracker are
+the commit times, to the microsecond: the emulator's own events carry whole seconds. The tracker writes down what it is
+given, digit for digit.
 """
 
 import os
@@ -17,7 +18,7 @@ import orjson
 
 from infra.local.cloud import LocalCloud
 from shared.adapters.bigquery import BigQueryWarehouse
-from tests.support.extension import CAPTURED, CHANGELOG, PACKAGES, TABLES
+from tests.support.extension import CAPTURED, CHANGELOG, PACKAGES, SCHEMAS, TABLES
 from tests.support.processes import ROOT
 
 MODULES = ROOT / ".local" / "bench" / "npm"
@@ -60,7 +61,22 @@ def capture(cloud: LocalCloud, scratch: str) -> dict[str, Any]:
         )
         for table in TABLES
     }
-    return {"made_with": PACKAGES, "project": project, **said, "rows": rows}
+    return {"made_with": PACKAGES, "project": project, **said, "rows": rows, "views": views()}
+
+
+def views() -> dict[str, Any]:
+    """The SQL of the extension's views, in a project, a dataset and of a table that are called so."""
+    options = {
+        "modules": str(installed() / "node_modules"),
+        "project": "PROJECT",
+        "dataset": "DATASET",
+        "table": "users",
+    }
+    files = [str(path) for path in sorted(SCHEMAS.glob("*.json"))]
+    command = ["node", str(Path(__file__).with_name("views.js")), orjson.dumps(options).decode(), *files]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = orjson.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def installed() -> Path:
