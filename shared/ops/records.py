@@ -63,7 +63,7 @@ class Progress(Record):
 
 
 class Arrivals(Record):
-    """The ledger of one sync for one collection: how many documents of each day it wrote, how many it found as pulled."""
+    """The ledger of one sync for one collection: how many documents of each day it wrote, how many it found there."""
 
     run_id: Key[str]
     tenant_id: str

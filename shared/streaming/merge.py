@@ -23,7 +23,7 @@ OVERLAP = timedelta(minutes=10)
 """A row is sent within a minute of its `appended_at`; clocks differ; merging a row twice changes nothing."""
 LEASE_SECONDS = 600.0
 QUIETEST = 24
-"""A table in which nothing changes is looked at this many times more seldom, at most. Its view is exact all the same."""
+"""A table in which nothing changes is looked at this many times more seldom, at most; its view is exact anyway."""
 
 
 @dataclass(frozen=True)

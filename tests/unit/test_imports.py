@@ -34,6 +34,8 @@ ONLY_IN: dict[str, set[str]] = {
     "google": {"adapters"},
     "grpc": {"adapters"},
     "requests": {"adapters"},
+    "httpx": {"adapters"},
+    "pyrate_limiter": {"adapters"},
     "redis": {"adapters"},
     "psycopg": {"adapters"},
     **dict.fromkeys(FORMATS, {"adapters", "streaming"}),
