@@ -70,7 +70,7 @@ class Clients:
         """Reads whole collections of Firestore, of any of its databases."""
         from shared.adapters.firestore_scan import FirestoreScan
 
-        return FirestoreScan.connect(self.settings.project)
+        return guard(FirestoreScan.connect(self.settings.project), self.breakers["firestore"])
 
     @cached_property
     def warehouse(self) -> "BigQueryWarehouse":
@@ -297,12 +297,13 @@ class Clients:
 
         def documents(database: str) -> FirestoreDocuments:
             if database not in connected:
-                connected[database] = FirestoreDocuments.connect(at.project, database)
+                found = FirestoreDocuments.connect(at.project, database)
+                connected[database] = guard(found, self.breakers["firestore"])
             return connected[database]
 
         def bucket(setting: str) -> "StorageObjects | None":
             name = getattr(at, setting)
-            return StorageObjects.connect(at.project, name) if name else None
+            return guard(StorageObjects.connect(at.project, name), self.breakers["storage"]) if name else None
 
         needs = Needs(
             project=at.project,
