@@ -19,7 +19,7 @@ def main(tenant_id: str, settings: str = "{}") -> int:
     from shared.detectors.overrides import problems
     from shared.errors import AppError
     from shared.runtime.clients import connect
-    from shared.tenants.provision import provision_tenant
+    from shared.tenants.provision import TENANT_DATASET, provision_tenant
     from shared.tenants.records import SourceSettings
 
     try:
@@ -30,7 +30,10 @@ def main(tenant_id: str, settings: str = "{}") -> int:
             return 1
         sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
         clients = connect()
+        fresh = not clients.warehouse.exists(TENANT_DATASET.format(tenant_id=tenant_id))
         provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)
+        if fresh:
+            clients.migrations.start_at_newest(tenant_id)
     except AppError as error:
         print(
             f"{error.message}: {', '.join(f'{name} {value}' for name, value in error.fields.items())}", file=sys.stderr

@@ -180,6 +180,18 @@ class BigQueryWarehouse:
         with translated():
             self.client.delete_dataset(f"{self.client.project}.{name}", delete_contents=True, not_found_ok=True)
 
+    def copy_table(self, source: str, target: str) -> None:
+        """Copy `dataset.table` whole, schema and layout too; the target must not exist."""
+        names = [f"{self.client.project}.{name}" for name in (source, target)]
+        configuration = bigquery.CopyJobConfig(write_disposition=bigquery.WriteDisposition.WRITE_EMPTY)
+        with translated():
+            self.client.copy_table(*names, job_config=configuration).result(timeout=TIMEOUT_SECONDS)
+
+    def drop_table(self, name: str) -> None:
+        """Delete `dataset.table`, or nothing."""
+        with translated():
+            self.client.delete_table(f"{self.client.project}.{name}", not_found_ok=True)
+
     @cached_property
     def _reader(self) -> "TableReader":
         return self.connect_reader()

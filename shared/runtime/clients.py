@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.analytics.etl import Etl
     from shared.detectors.service import Detectors
     from shared.erasure.service import Erasures
+    from shared.migrations.service import Migrations
     from shared.ops.replay import Replay
     from shared.schema.ports import Objects, Publisher
     from shared.sources.source import Source
@@ -317,6 +318,13 @@ class Clients:
             patterns=self.patterns.load,
         )
         return Erasures(needs, stores(needs))
+
+    @cached_property
+    def migrations(self) -> "Migrations":
+        """Brings tables to what is declared now."""
+        from shared.migrations.service import Migrations
+
+        return Migrations(self.documents, self.ops, self.warehouse, lambda: self.sink, self.leases)
 
     @cached_property
     def detectors(self) -> "Detectors":

@@ -1,0 +1,3 @@
+INSERT INTO `{{ new }}` ({{ columns | join(", ") }})
+SELECT {{ columns.values() | join(", ") }}
+FROM `{{ old }}`

@@ -1,0 +1,3 @@
+UPDATE `{{ table }}`
+SET {{ column }} = {{ expression }}
+WHERE {{ column }} IS NULL AND ({{ expression }}) IS NOT NULL
