@@ -35,6 +35,10 @@ class Entry:
     refused_reason: str | None = None
     optional: bool = False
     """The other side need not have it: its retention has passed."""
+    coarse: str = ""
+    """The hash of what a store with fewer types keeps of it; empty where nobody asks."""
+    undated: bool = False
+    """From such a store, which knew no versions either: its `coarse` alone is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Held:
     optional: bool = False
     normalise: Normalise | None = None
     """What this side keeps of a value, where it has fewer types."""
+    undated: bool = False
 
 
 class Side(Protocol):
@@ -105,6 +110,8 @@ def judge(left: Entry | None, right: Entry | None, since: int = 0, until: int = 
     newer = since < right.version <= until
     if left is None:
         return "newer" if newer else "aged_out" if right.optional else "extra"
+    if right.undated:
+        return "equal" if left.coarse == right.coarse else "stale"
     if right.version > left.version:
         return "newer" if newer else "different"
     if right.version < left.version:
@@ -141,5 +148,5 @@ def look(keys: Collection[str], left: Side, right: Side) -> Iterator[Verdict]:
 def _entry(key: str, held: Held | None, normalise: Normalise | None) -> Entry | None:
     if held is None or held.content is None:
         return None
-    content = normalise(held.content) if normalise else held.content
-    return Entry(key, held.version, fingerprint(canonical(content)), held.refused_reason, held.optional)
+    hashed = fingerprint(canonical(normalise(held.content) if normalise else held.content))
+    return Entry(key, held.version, hashed, held.refused_reason, held.optional, hashed, held.undated)

@@ -296,14 +296,14 @@ def _wrong(stored: Sequence[StoredRow], version: int, different: bool) -> Iterat
             yield row
 
 
-def _last_data(content: Mapping[str, Any] | None, record: type[Record]) -> Fields | None:
+def _last_data(content: Any, record: type[Record]) -> Fields | None:
     """What a row held, for its tombstone.
 
     Without the fields that were transformed, which would be so twice, and without the time to live: a delete of a
     document whose time has passed counts as its expiry, which leaves the row where it is.
     """
     left_out = {*steps_of(record), record.collection.ttl_field if record.collection else None}
-    if content is None or EVERY in left_out:
+    if not isinstance(content, Mapping) or EVERY in left_out:
         return None
     try:
         return decode_fields({name: value for name, value in content.items() if name not in left_out})

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from shared.comparison.comparer import Entry, Held
-from shared.comparison.fingerprint import fingerprint
+from shared.comparison.fingerprint import canonical, fingerprint
 from shared.errors import BadRequest, Rejected
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import GROUP, PLACEHOLDER, Record
@@ -33,6 +33,8 @@ RowOf = Callable[[Change, type[Record], Mapping[str, str]], Row]
 DOCUMENTS = 500
 """Documents in a page of Firestore's side; only their hashes are kept."""
 ROWS = 5_000
+ADOPTED_ROWS = 300
+"""Rows of the extension are not hashed by BigQuery but read."""
 KEPT_FOR = timedelta(hours=2)
 NOT_A_NAME = re.compile(r"\W")
 
@@ -59,7 +61,7 @@ class StreamComparand:
         name = f"verify_{NOT_A_NAME.sub('_', self.run_id)}_{moment:%Y%m%d%H%M%S}"
         self.fingerprints = f"{self.tables.dataset}.{name}"
         right = WarehouseSide(self._warehouse, self.tables, moment, self.fingerprints)
-        right.open()
+        self.left.coarsely = right.open()
         return self.left, right
 
     def now(self) -> tuple["FirestoreSide", "WarehouseSide"]:
@@ -141,6 +143,8 @@ class FirestoreSide:
         self._log = log
         self._row = row
         self.read_at: datetime | None = None
+        self.coarsely = False
+        """Whether rows of the extension are on the other side."""
 
     def pages(self, after: str) -> Iterator[Sequence[Entry]]:
         if self.read_at is None:
@@ -181,6 +185,7 @@ class FirestoreSide:
             fingerprint=fingerprint(message.data.encode()),
             refused_reason=row.refused_reason,
             optional=self._aged_out(message),
+            coarse=_coarse(message.data) if self.coarsely else "",
         )
 
     def _aged_out(self, message: Any) -> bool:
@@ -206,11 +211,15 @@ class WarehouseSide:
         self._tables = tables
         self._read_at = read_at
         self._fingerprints = fingerprints
+        self._adopted = False
 
-    def open(self) -> None:
-        """Make the table of fingerprints, one scan of base and tail, unless it is there: a page then costs little."""
+    def open(self) -> bool:
+        """Make the table of fingerprints, one scan of base and tail, unless it is there: a page then costs little.
+
+        True where rows of the extension are in it.
+        """
         if not self._tables.exist():
-            return
+            return False
         made = render(
             "streaming/sql/fingerprints.sql",
             into=self._fingerprints,
@@ -220,17 +229,18 @@ class WarehouseSide:
         self._warehouse.execute(
             made, pattern=self._tables.pattern(), tail_from=self._tables.tail_from(), **self._read_time()
         )
+        counted = render("streaming/sql/fingerprints_adopted.sql", fingerprints=self._fingerprints)
+        self._adopted = bool(self._warehouse.query(counted)[0]["row_count"])
+        return self._adopted
 
     def pages(self, after: str) -> Iterator[Sequence[Entry]]:
         if not self._tables.exist():
             return
-        sql = render("streaming/sql/fingerprints_page.sql", fingerprints=self._fingerprints, size=ROWS)
+        size = ADOPTED_ROWS if self._adopted else ROWS
+        sql = render("streaming/sql/fingerprints_page.sql", fingerprints=self._fingerprints, size=size)
         position = after.replace("/", "\x01")
         while rows := self._warehouse.query(sql, after=position):
-            yield [
-                Entry(row["document_name"], row["version"], row["fingerprint"], row["refused_reason"], row["optional"])
-                for row in rows
-            ]
+            yield [_entry(row) for row in rows]
             position = rows[-1]["position"]
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
@@ -279,13 +289,39 @@ def _dataset_names(stream: Stream) -> list[str]:
     return PLACEHOLDER.findall(stream.record.table.dataset) if stream.record.table else []
 
 
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(
+        key=row["document_name"],
+        version=row["version"],
+        fingerprint=row["fingerprint"],
+        refused_reason=row["refused_reason"],
+        optional=row["optional"],
+        coarse=_coarse(row["data"]) if row["adopted"] else "",
+        undated=row["adopted"],
+    )
+
+
+def _coarse(data: str | None) -> str:
+    """The hash of what the extension keeps of a document."""
+    return fingerprint(canonical(kept_by_the_extension(_content(data))))
+
+
+def _content(data: str | None) -> Any:
+    """A row's data; the extension may have written what is no JSON, which equals nothing."""
+    try:
+        return orjson.loads(data or "{}")
+    except orjson.JSONDecodeError:
+        return [data]
+
+
 def _held(row: Mapping[str, Any]) -> Held:
     if row["deleted"]:
         return Held(row["version"], None)
     return Held(
         version=row["version"],
-        content=orjson.loads(row["data"] or "{}"),
+        content=_content(row["data"]),
         refused_reason=row["refused_reason"],
         optional=row["optional"],
         normalise=kept_by_the_extension if row["adopted"] else None,
+        undated=row["adopted"],
     )

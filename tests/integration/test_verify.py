@@ -1,32 +1,42 @@
-"""Comparing and repairing on the real stores: every kind of difference made by hand, found exactly, repaired exactly."""
+"""Comparing and repairing on the real stores: differences of every kind, made by hand, are found and mended exactly."""
 
 import asyncio
 import itertools
+import subprocess
+import sys
+import time
 import uuid
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from google.cloud import firestore
 
+from functions.reconcile.main import handle
 from infra.local.cloud import LocalCloud
-from shared.comparison.messages import ReconcileAsked
+from shared.comparison.messages import ReconcileAsked, ReconcileRequested
+from shared.comparison.records import Verification
 from shared.comparison.verification import Verifications
-from shared.errors import Forbidden
+from shared.errors import Forbidden, Unavailable
 from shared.runtime.auth import Caller
 from shared.runtime.clients import Clients
 from shared.schema.record import Undeclared
 from shared.settings import Settings
+from shared.sources.records import GaPagePerformance
 from shared.streaming.change import Change, read_document
 from shared.streaming.reconcile import Reconciler
 from shared.streaming.records import StreamPattern
 from shared.streaming.repair import Repairer
 from shared.streaming.scan import Slice
 from shared.streaming.service import row_of
-from shared.streaming.streams import stream_of
+from shared.streaming.streams import Stream, stream_of
 from shared.streaming.tables import exact_view, provision, view_name
+from shared.streaming.undeclared import learned_columns
 from shared.streaming.verify import StreamComparand, names_of
-from tests.fakes import OPERATOR, FakePublisher, FakeVerifier
+from tests.fakes import OPERATOR, FakePublisher, FakeVerifier, posted, pushed
+from tests.support.processes import ROOT
+from tests.support.streaming import Note
 
 numbers = itertools.count()
 PAGE = {
@@ -43,6 +53,40 @@ def cloud(tmp_path_factory):
         for name, value in cloud.env.items():
             environment.setenv(name, value)
         yield cloud
+
+
+def batched(items, size):
+    items = list(items)
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+class Death:
+    """What a repair dies of: the first call of one method of one thing, of those whose arguments contain a word."""
+
+    def __init__(self, at):
+        self._at = at
+
+    def of(self, part, thing, method, word=""):
+        if part != self._at:
+            return thing
+        return Dying(thing, method, word)
+
+
+class Dying:
+    def __init__(self, thing, method, word):
+        self._thing, self._method, self._word = thing, method, word
+
+    def __getattr__(self, name):
+        found = getattr(self._thing, name)
+        if name != self._method:
+            return found
+
+        def call(*arguments, **named):
+            if self._word in str(arguments):
+                raise Unavailable("it died")
+            return found(*arguments, **named)
+
+        return call
 
 
 class Lab:
@@ -66,14 +110,11 @@ class Lab:
         return f"tenants/{self.tenant}/{collection}"
 
     def put(self, documents):
-        batch, size = self.store.batch(), 0
-        for path, values in documents.items():
-            batch.set(self.store.document(self.path(path)), values)
-            size += 1
-            if size % 400 == 0:
-                batch.commit()
-                batch = self.store.batch()
-        batch.commit()
+        for some in batched(documents.items(), 400):
+            batch = self.store.batch()
+            for path, values in some:
+                batch.set(self.store.document(self.path(path)), values)
+            batch.commit()
 
     def stream(self, collection, only=None):
         """Write the rows of a collection's documents as they are now."""
@@ -81,6 +122,14 @@ class Lab:
         pages = self.clients.scan.pages(stream, Slice(), self.clients.scan.moment())
         documents = [one for page in pages for one in page if only is None or one.name.rsplit("/", 1)[-1] in only]
 
+        if issubclass(stream.record, Undeclared):
+            self.clients.undeclared_tables.learn(stream.record, stream.names, frozenset())
+        else:
+            provision(self.warehouse, stream.record, stream.names)
+        self.append(stream, documents)
+        return stream
+
+    def append(self, stream, documents):
         async def write():
             changes = [read_document(document, "copy") for document in documents]
             writer = self.clients.writer()
@@ -88,21 +137,22 @@ class Lab:
             await asyncio.gather(*map(writer.write, rows))
             writer.close()
 
-        if issubclass(stream.record, Undeclared):
-            self.clients.undeclared_tables.learn(stream.record, stream.names, frozenset())
-        else:
-            provision(self.warehouse, stream.record, stream.names)
         asyncio.run(write())
-        return stream
 
     def merge(self, stream):
         """Merge, and take what was merged out of the tail, as ten minutes later."""
         self.clients.merger.merge(stream.record, stream.names, force=True)
-        name, now = view_name(stream.record, self.dataset), datetime.now(UTC) + timedelta(seconds=1)
+        name, now = view_name(stream.record, self.dataset), datetime.now(UTC)
         self.ops.put(f"merges/{name}", {**self.ops.get(f"merges/{name}"), "tail_from": now})
-        self.warehouse.ensure_view(name, exact_view(stream.record, self.dataset, now))
+        self.warehouse.ensure_view(name, exact_view(stream.record, self.dataset, now, learned_columns(self.ops, name)))
 
-    def reconciler(self, scan=None):
+    @property
+    def verifications(self):
+        return Verifications(self.ops, self.clients.progress)
+
+    def book(self):
+        """Verifications in whose time sleeping passes at once."""
+
         def now():
             return datetime.now(UTC) + timedelta(seconds=sum(self.sleeps))
 
@@ -111,15 +161,33 @@ class Lab:
             for hook in self.hooks:
                 hook()
 
-        verifications = Verifications(self.ops, self.clients.progress, now, slept)
-        repairer = Repairer(
-            self.clients.writer, self.warehouse, self.clients.leases, verifications, self.clients.progress,
-            self.clients.undeclared_tables,
-        )  # fmt: skip
-        return Reconciler(
-            scan or self.clients.scan, self.warehouse, self.ops, self.clients.progress, self.clients.leases, self.publisher,
-            verifications, repairer, self.clients.patterns.load,
-        )  # fmt: skip
+        return Verifications(self.ops, self.clients.progress, now, slept)
+
+    def repairer(self, dying_at=""):
+        clients, death = self.clients, Death(dying_at)
+        return Repairer(
+            lambda: death.of("append", clients.writer(), "write"),
+            death.of("log", death.of("base", self.warehouse, "execute", "_base"), "execute", "_raw_changelog"),
+            clients.leases,
+            death.of("mark", self.verifications, "put"),
+            clients.progress,
+            clients.undeclared_tables,
+        )
+
+    def reconciler(self, scan=None, dying_at=""):
+        clients = self.clients
+        parts = (scan or clients.scan, self.warehouse, self.ops, clients.progress, clients.leases, self.publisher)
+        return Reconciler(*parts, self.book(), self.repairer(dying_at), clients.patterns.load)
+
+    def compare(self, stream, repair=False):
+        """Compare a stream of a record that only the tests declare."""
+        run_id, now = f"run-{uuid.uuid4().hex[:8]}", datetime.now(UTC)
+        verification = Verification(
+            run_id=run_id, subject="", repair=repair, settle_seconds=0, started_at=now, updated_at=now, expires_at=now
+        )
+        comparand = StreamComparand(self.clients.scan, self.warehouse, self.ops, stream, run_id)
+        found = self.book().carry_on(self.verifications.start(verification), comparand)
+        return self.repairer().repair(found, comparand) if repair else found
 
     def verify(self, collection, repair=False, settle=0.0, scan=None):
         reconciler = self.reconciler(scan)
@@ -132,7 +200,7 @@ class Lab:
         return found
 
     def differences(self, run):
-        found = Verifications(self.ops, self.clients.progress).differences(run.run_id)
+        found = self.verifications.differences(run.run_id)
         return {one.key.split(f"{self.tenant}/")[-1]: one.kind for one in found}
 
     def sql(self, statement, **parameters):
@@ -155,7 +223,7 @@ def lab(cloud):
 def test_equal_stores_are_equal_whatever_they_hold(lab):
     hard = {
         "whole": 2, "double": 2.0, "big": 9007199254740993, "nan": float("nan"), "zero": -0.0, "bytes": b"\x00\xff",
-        "at": datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC), "none": None, "empty": {}, "list": [1, {"b": 1, "a": 2}],
+        "at": datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC), "none": None, "empty": {}, "list": [1, {"b": 1}],
         "point": firestore.GeoPoint(1.0, 2.0), "ü": "😀", "map": {"_seconds": 1, "_nanoseconds": 2},
     }  # fmt: skip
     lab.put({f"things/{name}": hard for name in ("a", "b-c", "ä", "😀", "B", "1")})
@@ -228,7 +296,7 @@ def test_refused_documents_stay_visible_and_those_that_are_valid_by_now_are_take
     again = lab.verify("ga_page_performance")
     assert again.counts == {"equal": 20, "refused": 2}
     assert len(lab.view("ga_page_performance", "document_name")) == 20
-    [one, _] = Verifications(lab.ops, lab.clients.progress).differences(again.run_id)
+    [one, _] = lab.verifications.differences(again.run_id)
     assert (one.reason, "many" in one.reason) == (one.reason, False)
     assert "sessions" in one.reason
 
@@ -365,6 +433,188 @@ def test_a_group_that_may_lie_anywhere(lab):
     assert (found.counts, found.repairs) == ({"missing": 4}, {"repaired": 4})
     reconciler.start("again-" + name, ReconcileAsked(collection=name, settle_seconds=0), None, "test")
     assert reconciler.carry_on("again-" + name).counts == {"equal": 4}
+    asked = ReconcileAsked(tenant_id=lab.tenant, collection=lab.path(f"a/x/{name}"))
     with pytest.raises(Forbidden):
-        asked = ReconcileAsked(tenant_id=lab.tenant, collection=lab.path(f"a/x/{name}"))
         reconciler.ask(asked, list, "someone")
+
+
+def test_rows_of_the_extension_are_compared_by_what_it_keeps(lab):
+    document = {"n": 2.0, "big": 9007199254740993, "bytes": b"x", "nan": float("nan"), "list": [b"x", 1]}
+    lab.put({f"things/{name}": document for name in "abcd"})
+    stream = lab.stream("things")
+    lab.merge(stream)
+    adopted = (
+        "UPDATE `$.things_base` SET schema_version = NULL, version = TIMESTAMP '1976-01-01 00:00:00+00', data = @data "
+        "WHERE document_id IN UNNEST(@ids)"
+    )
+    theirs = '{"nan":null,"n":2,"list":[1],"big":9007199254740992}'
+    lab.sql(adopted, data=theirs, ids=["a", "b"])
+    lab.sql(adopted, data=theirs.replace("2,", "3,"), ids=["c"])
+    lab.sql(adopted, data="no JSON", ids=["d"])
+    lab.sql("DELETE FROM `$.things_raw_changelog` WHERE TRUE")
+    found = lab.verify("things", repair=True)
+    assert lab.differences(found) == {"things/c": "stale", "things/d": "stale"}
+    assert (found.counts, found.repairs) == ({"equal": 2, "stale": 2}, {"repaired": 2})
+    assert lab.verify("things").counts == {"equal": 4}
+
+
+def test_what_its_retention_removes_is_no_difference_and_is_not_brought_back(lab):
+    retention = GaPagePerformance.table.retention_days
+    old = (datetime.now(UTC) - timedelta(days=retention + 1)).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
+    for name, day in (("old", old), ("kept", old), ("lost", today), ("new", today)):
+        lab.put({f"ga_page_performance/{name}": {**PAGE, "tenant_id": lab.tenant, "date": day}})
+    lab.stream("ga_page_performance")
+    lab.sql("DELETE FROM `$.ga_page_performance_raw_changelog` WHERE document_id IN ('old', 'lost')")
+    found = lab.verify("ga_page_performance", repair=True)
+    assert found.counts == {"equal": 2, "aged_out": 1, "missing": 1}
+    assert lab.differences(found) == {"ga_page_performance/lost": "missing"}
+    assert len(lab.view("ga_page_performance", "document_name")) == 3
+
+
+def test_a_document_that_expired_stays_in_analytics_and_one_that_was_deleted_does_not(lab):
+    stream = Stream(Note, {"tenant_id": lab.tenant}, "(default)", f"tenants/{lab.tenant}", "notes", False)
+    provision(lab.warehouse, Note, stream.names)
+    past, future = datetime(2026, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
+    note = {"note_id": "a", "title": "One", "day": "2026-01-05"}
+    lab.put({f"notes/{name}": {**note, "expires_at": until} for name, until in (("gone", past), ("deleted", future))})
+    pages = lab.clients.scan.pages(stream, Slice(), lab.clients.scan.moment())
+    lab.append(stream, [document for page in pages for document in page])
+    for name in ("gone", "deleted"):
+        lab.store.document(lab.path(f"notes/{name}")).delete()
+    found = lab.compare(stream, repair=True)
+    assert (found.counts, found.repairs) == ({"aged_out": 1, "extra": 1}, {"repaired": 1})
+    assert [row[0].rsplit("/", 1)[-1] for row in lab.view("notes", "document_name")] == ["gone"]
+    # The tombstone has the last data, and the partition by which a merge finds the row.
+    [row] = lab.warehouse.query(
+        f"SELECT old_data, day, deleted FROM `{lab.dataset}.notes_raw_changelog` WHERE operation = 'DELETE'"
+    )
+    assert (str(row["day"]), row["deleted"], "One" in row["old_data"]) == ("2026-01-05", True, True)
+    assert lab.compare(stream).counts == {"aged_out": 1}
+
+
+@pytest.mark.parametrize("crash_at", ["append", "log", "base", "mark"])
+def test_a_repair_that_dies_anywhere_is_finished_by_the_next(lab, crash_at):
+    lab.put({f"things/{name}": {"n": 1} for name in "abcd"})
+    stream = lab.stream("things")
+    lab.merge(stream)
+    lab.store.document(lab.path("things/d")).delete()
+    for table in ("things_base", "things_raw_changelog"):
+        lab.sql(f"UPDATE `$.{table}` SET data = '{{\"n\":7}}' WHERE document_id IN ('a', 'b')")
+        lab.sql(f"DELETE FROM `$.{table}` WHERE document_id = 'c'")
+    found = lab.verify("things")
+    expected = {"things/a": "different", "things/b": "different", "things/c": "missing", "things/d": "extra"}
+    assert lab.differences(found) == expected
+    reconciler = lab.reconciler(dying_at=crash_at)
+    with pytest.raises(Unavailable):
+        reconciler.repair(found.run_id)
+    assert lab.reconciler().repair(found.run_id).repairs.keys() <= {"repaired", "gone"}
+    assert lab.verify("things").counts == {"equal": 3}
+    assert lab.view("things", "document_id, n") == [("a", 1), ("b", 1), ("c", 1)]
+    lab.merge(stream)
+    assert lab.view("things", "document_id, n") == [("a", 1), ("b", 1), ("c", 1)]
+    # And once more: nothing is left to do.
+    assert lab.reconciler().repair(found.run_id).counts == found.counts
+    assert lab.view("things", "document_id, n") == [("a", 1), ("b", 1), ("c", 1)]
+
+
+def test_a_repair_never_overwrites_what_is_newer_by_now(lab):
+    lab.put({f"things/{name}": {"n": 1} for name in "abc"})
+    lab.stream("things", only={"c"})
+    lab.store.document(lab.path("things/c")).delete()
+    found = lab.verify("things")
+    assert lab.differences(found) == {"things/a": "missing", "things/b": "missing", "things/c": "extra"}
+    # Meanwhile: one arrives by itself, one is deleted, one lives again.
+    lab.put({"things/a": {"n": 2}, "things/c": {"n": 3}})
+    lab.store.document(lab.path("things/b")).delete()
+    lab.stream("things", only={"a"})
+    repaired = lab.reconciler().repair(found.run_id)
+    assert repaired.repairs == {"gone": 2, "repaired": 1}
+    assert lab.view("things", "document_id, n") == [("a", 2), ("c", 3)]
+
+
+def test_the_function_compares_in_slices_repairs_and_a_repeat_is_harmless(lab):
+    lab.put({f"things/{number:03}": {"n": number} for number in range(20)})
+    lab.stream("things", only={f"{number:03}" for number in range(18)})
+    body = {"collection": lab.path("things"), "repair": True, "settle_seconds": 0}
+    answer = handle(posted(body, token=lab.tenant), lab.clients)
+    assert answer.status_code == 202
+    [message] = lab.publisher.messages
+    assert isinstance(message, ReconcileRequested)
+    assert message.run_id == answer.json["run_id"]
+    while lab.publisher.messages:
+        message = lab.publisher.messages.pop()
+        assert handle(pushed(message.model_dump(mode="json")), lab.clients).status_code == 204
+    found = lab.clients.reconciler.get(message.run_id)
+    assert (found.status, found.repairs, found.tenant_id) == ("done", {"repaired": 2}, lab.tenant)
+    assert handle(pushed(message.model_dump(mode="json")), lab.clients).status_code == 204
+    assert lab.clients.reconciler.get(message.run_id).updated_at == found.updated_at
+    assert len(lab.view("things")) == 20
+    with lab.clients.leases.hold(f"verify:{message.run_id}", 60):
+        assert handle(pushed(message.model_dump(mode="json")), lab.clients).status_code == 503
+
+
+def test_every_stream_is_compared_each_day_and_a_tenant_names_only_its_own(lab):
+    lab.put({"things/a": {"n": 1}})
+    lab.stream("things")
+    answer = handle(posted({}, token=lab.tenant), lab.clients)
+    assert answer.status_code == 202
+    runs = [lab.clients.reconciler.get(message.run_id) for message in lab.publisher.messages]
+    subjects = {run.subject for run in runs}
+    assert {lab.path("things"), lab.path("opportunities"), lab.path("ga_page_performance")} <= subjects
+    assert {run.tenant_id for run in runs} == {lab.tenant}
+    assert len(subjects) == len(runs)
+    lab.publisher.messages.clear()
+    for body, token, status in (
+        ({"collection": "tenants/other/things"}, lab.tenant, 403),
+        ({"collection": "things"}, lab.tenant, 403),
+        ({"collection": lab.path("things"), "tenant_id": "other"}, lab.tenant, 403),
+        ({"collection": lab.path("things/a")}, lab.tenant, 422),
+        ({"collection": "nobody/streams/this"}, "operator", 404),
+        ({"collection": ""}, "operator", 422),
+        ({"repair": "perhaps"}, "operator", 422),
+        ({"collection": lab.path("things")}, None, 401),
+    ):
+        answer = handle(posted(body, token=token), lab.clients)
+        assert (answer.status_code, body) == (status, body)
+    assert lab.publisher.messages == []
+
+
+def test_the_command_line_compares_repairs_and_says_so(lab):
+    lab.put({f"things/{name}": {"n": 1} for name in "abc"})
+    lab.stream("things", only={"a"})
+    collection = lab.path("things")
+
+    def scout(*arguments):
+        command = [sys.executable, "-m", "infra.cli", *arguments, "--json"]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        return ended.returncode, orjson.loads(ended.stdout) if ended.stdout else ended.stderr
+
+    code, found = scout("verify", collection, "--settle", "0")
+    assert (code, found["equal"], found["counts"]) == (1, False, {"equal": 1, "missing": 2})
+    assert [one["key"].rsplit("/", 1)[-1] for one in found["differences"]] == ["b", "c"]
+    code, repaired = scout("repair", found["run_id"], "--yes")
+    assert (code, repaired["repairs"], repaired["left"]) == (0, {"repaired": 2}, 0)
+    code, found = scout("verify", collection, "--settle", "0")
+    assert (code, found["equal"]) == (0, True)
+    code, said = scout("verify", "tenants/demo")
+    assert (code, "collection" in said) == (1, True)
+
+
+def test_a_comparison_that_is_killed_goes_on_where_it_was(lab):
+    lab.put({f"things/{number:05}": {"n": number} for number in range(3_000)})
+    lab.stream("things", only={f"{number:05}" for number in range(3_000)} - {"00007", "02990"})
+    run_id = f"killed-{lab.tenant}"
+    command = [sys.executable, "-m", "infra.cli", "verify", lab.path("things"), "--settle", "0", "--run", run_id]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    reconciler = lab.reconciler()
+    until = time.monotonic() + 60
+    while getattr(lab.verifications.get(run_id), "read_at", None) is None and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = reconciler.get(run_id)
+    found = reconciler.carry_on(run_id)
+    assert before.status == "comparing"
+    assert found.counts == {"equal": 2_998, "missing": 2}
+    assert lab.differences(found) == {"things/00007": "missing", "things/02990": "missing"}

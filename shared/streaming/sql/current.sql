@@ -2,13 +2,15 @@ WITH
   stored AS (
     SELECT
       document_name, version, deleted, refused_reason, appended_at, TRUE AS in_base,
-      {{ "data, schema_version" if named else "TO_HEX(MD5(data)) AS fingerprint" }}{{ ", " ~ ttl ~ " AS expires_at" if ttl }}
+      schema_version IS NULL AS adopted,
+      {{ "data" if named else "TO_HEX(MD5(data)) AS fingerprint, IF(schema_version IS NULL, data, NULL) AS data" }}{{ ", " ~ ttl ~ " AS expires_at" if ttl }}
     FROM `{{ base }}`
     WHERE {{ "document_name IN UNNEST(@names)" if named else "REGEXP_CONTAINS(document_name, @pattern)" }}
     UNION ALL
     SELECT
       document_name, version, deleted, refused_reason, appended_at, FALSE AS in_base,
-      {{ "data, schema_version" if named else "TO_HEX(MD5(data)) AS fingerprint" }}{{ ", " ~ ttl ~ " AS expires_at" if ttl }}
+      schema_version IS NULL AS adopted,
+      {{ "data" if named else "TO_HEX(MD5(data)) AS fingerprint, IF(schema_version IS NULL, data, NULL) AS data" }}{{ ", " ~ ttl ~ " AS expires_at" if ttl }}
     FROM `{{ log }}`
     WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
       AND {{ "document_name IN UNNEST(@names)" if named else "REGEXP_CONTAINS(document_name, @pattern)" }}
@@ -27,10 +29,10 @@ SELECT
   {{ "UNIX_MICROS(version) AS version" if named else "version" }},
   IF(base_rows > 1, 'it is in the base more than once', refused_reason) AS refused_reason,
   {{ "COALESCE(expires_at <= @read_at, FALSE)" if ttl else "FALSE" }} AS optional,
-{% if named %}
-  deleted,
+  adopted,
   data,
-  schema_version IS NULL AS adopted
+{% if named %}
+  deleted
 {% else %}
   COALESCE(fingerprint, '') AS fingerprint,
   REPLACE(document_name, '/', CHR(1)) AS position

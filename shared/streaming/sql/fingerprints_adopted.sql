@@ -1,0 +1,2 @@
+SELECT COUNTIF(adopted) AS row_count
+FROM `{{ fingerprints }}`
