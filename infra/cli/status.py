@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.streaming.status import StreamStatus
 
 MOST_DEAD_LETTERS = 1_000
-RUNS = 50
+RUNS = 10
 # What copies, compares, repairs, re-drives and erases; the loop's own runs are on the page.
 KINDS = ("backfill", "verify", "repair", "replay", "erase", "reconcile")
 
@@ -55,7 +55,7 @@ def status(
 
 
 def _waiting(clients: Clients, tenant: str) -> dict[str, Any]:
-    """Dead letters by reason, leases that are held, and the newest run of each kind and collection."""
+    """Dead letters by reason, leases that are held, and the newest runs."""
     of_tenant = [("tenant_id", "==", tenant)] if tenant else []
     letters = list(
         clients.ops.find("dead_letters", where=[*of_tenant, ("status", "==", "waiting")], limit=MOST_DEAD_LETTERS)
@@ -64,9 +64,6 @@ def _waiting(clients: Clients, tenant: str) -> dict[str, Any]:
     of_kinds = [*of_tenant, ("kind", "in", list(KINDS))]
     progress = list(clients.ops.find("progress", where=of_kinds, order_by="-started_at", limit=RUNS))
     now = datetime.now(UTC)
-    runs: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for _, run in progress:
-        runs.setdefault((run["kind"], run["tenant_id"], run.get("subject", "")), run)
     return {
         "dead_letters": dict(Counter(letter["reason"] for _, letter in letters).most_common()),
         "dead_letters_counted_up_to": MOST_DEAD_LETTERS,
@@ -75,7 +72,7 @@ def _waiting(clients: Clients, tenant: str) -> dict[str, Any]:
             for _, lease in leases
             if lease["holder"] and lease["until"] > now
         ],
-        "runs": list(runs.values()),
+        "runs": [run for _, run in progress],
         "reads": len(letters) + len(leases) + len(progress),
     }
 
@@ -139,8 +136,12 @@ def _table(dataset: str, shown: list[StreamStatus], now: datetime) -> Table:
         if asked:
             line += [each.rows or 0, each.tail_rows or 0, each.refused_rows or 0]
         lines.append((*line, _when(each.merged_at, now), _due(each, now), _when(each.compacted_until, now)))
+    from rich.box import SIMPLE_HEAD
+
     table = rows((*columns, "merged", "due", "compacted"), lines, dataset)
-    table.columns[0].no_wrap = True
+    table.box = SIMPLE_HEAD
+    for column in table.columns:
+        column.no_wrap = True
     return table
 
 
@@ -155,7 +156,7 @@ def _name(each: StreamStatus) -> str:
 def _due(each: StreamStatus, now: datetime) -> str:
     """When the next merge is due. A table that was never merged is found each hour, one that is due each minute."""
     if each.merged_at is None:
-        return "within 1 h" if each.tail_rows else ""
+        return "within 1h" if each.tail_rows else ""
     due = each.due_at or each.merged_at + timedelta(seconds=each.merge_every_seconds)
     return "now" if due <= now else _when(due, now)
 
@@ -165,11 +166,11 @@ def _when(at: datetime | None, now: datetime) -> str:
         return "never"
     seconds = (at - now).total_seconds()
     size = abs(seconds)
-    told = next(f"{size / unit:.0f} {name}" for unit, name in UNITS if size >= unit or unit == 1)
+    told = next(f"{size / unit:.0f}{name}" for unit, name in UNITS if size >= unit or unit == 1)
     return f"in {told}" if seconds > 0 else f"{told} ago"
 
 
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def _done(run: dict[str, Any]) -> str:

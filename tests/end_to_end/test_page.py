@@ -236,6 +236,26 @@ def test_progress_of_a_run_is_shown_while_it_runs(clients: Clients, tenant: str,
     expect(cell).to_have_attribute("data-state", "done")
 
 
+def test_copies_and_comparisons_are_shown_with_what_they_found(clients: Clients, tenant: str, visit: Any):
+    page = visit()
+    cells = page.locator("#data li")
+    clients.ops.put(f"backfills/{tenant}-b", {"collection_path": f"tenants/{tenant}/things"})
+    with clients.progress.track(f"{tenant}-b", "backfill", tenant) as run:
+        run.step("copying", done=3, total=12)
+        time.sleep(THROTTLE.total_seconds())
+        run.step("copying")
+        expect(cells.filter(has_text="Copy of things")).to_contain_text("3 of 12")
+        run.finish({"added": 11, "refused": 1})
+    expect(cells.filter(has_text="Copy of things")).to_contain_text("11 added, 1 refused")
+    compared = {"subject": f"tenants/{tenant}/things", "counts": {"equal": 9, "missing": 2}, "repairs": {}}
+    clients.ops.put(f"verifications/{tenant}-v", compared)
+    with clients.progress.track(f"{tenant}-v", "verify", tenant) as run:
+        run.finish(compared["counts"])
+    found = cells.filter(has_text="Comparison of things")
+    expect(found).to_contain_text("2 missing")
+    expect(found).to_have_attribute("data-state", "failed")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_opportunity_shows_its_evidence_and_figures(clients: Clients, tenant: str, visit: Any, width: int, scheme: str):

@@ -253,7 +253,9 @@
 
   function outcome(run) {
     const { counts } = run;
-    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], sync: ["documents", "written", "rows"], backfill: ["added"], replay: ["replayed"] }[run.kind] || [];
+    // A sync counts by collection.
+    if (run.kind === "sync") return `${count(Object.values(counts).reduce((sum, many) => sum + many, 0))} documents`;
+    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], backfill: ["added"], replay: ["replayed"] }[run.kind] || [];
     const name = first.find((key) => key in counts) || Object.keys(counts)[0];
     return name === undefined ? "Done" : `${count(counts[name])} ${words(name).toLowerCase()}`;
   }
