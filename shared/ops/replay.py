@@ -2,7 +2,7 @@
 
 A letter is settled only when what it tells of is durable: a crash in between delivers it once more, which is as
 harmless as any repeat of its event. Letters that fail again wait on with the newest reason. While something is
-Unavailable the run stops; the next one begins anew and finds only what still waits.
+Unavailable the run stops; the next one begins anew and finds only what still waits. What is NotNow waits on by itself.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from shared.errors import Rejected, Unavailable
+from shared.errors import NotNow, Rejected, Unavailable
 from shared.ops.dead_letters import After, DeadLetters, Wanted
 from shared.ops.leases import Leases
 from shared.ops.messages import ReplayAsked, ReplayRequested
@@ -51,6 +51,7 @@ class Replayed:
     replayed: int = 0
     superseded: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    later: int = 0
     after: After | None = None
     """The last letter that was taken."""
     more: bool = False
@@ -59,12 +60,13 @@ class Replayed:
 
     @property
     def taken(self) -> int:
-        """Letters that were settled or failed again."""
-        return self.replayed + self.superseded + self.rejected.total()
+        """Letters that the run has seen to."""
+        return sum(self.counts().values())
 
     def counts(self) -> dict[str, int]:
         """As progress shows them."""
-        return {"replayed": self.replayed, "superseded": self.superseded, "rejected": self.rejected.total()}
+        rejected = self.rejected.total()
+        return {"replayed": self.replayed, "superseded": self.superseded, "rejected": rejected, "later": self.later}
 
 
 class Replay:
@@ -142,7 +144,7 @@ class Replay:
         found, waiting = Replayed(after=after), self._letters.waiting(wanted)
         until = None if seconds is None else self._clock() + seconds
         with ThreadPoolExecutor(THREADS) as threads, self._redelivery() as redeliver:
-            while found.stopped is None and not found.more:
+            while found.stopped is None:
                 size = BATCH_LETTERS if limit is None else min(BATCH_LETTERS, limit - found.taken)
                 page = waiting.page(found.after, size) if size else []
                 if not page:
@@ -154,8 +156,8 @@ class Replay:
                         break
                     found.after = (batch[-1].set_aside_at, batch[-1].dead_letter_id)
                     if until is not None and self._clock() > until:
-                        found.more = True
-                        break
+                        found.more = found.taken != limit
+                        return found
         return found
 
     async def _replay(
@@ -164,7 +166,9 @@ class Replay:
         """All of a batch at once: their rows are committed together."""
         ended = await asyncio.gather(*(self._one(letter, redeliver, threads) for letter in batch))
         for outcome in ended:
-            if isinstance(outcome, Unavailable):
+            if isinstance(outcome, NotNow):
+                found.later += 1
+            elif isinstance(outcome, Unavailable):
                 found.stopped = outcome
             elif isinstance(outcome, Rejected):
                 found.rejected[outcome.reason] += 1
