@@ -134,9 +134,9 @@ def _leaf(kind: str, name: str, path: str) -> Iterator[Shown]:
 
 def _member(item: str) -> str:
     """A member of an array as text, as the script's function made it."""
-    parsed = f"SAFE.PARSE_JSON({item})"
-    reference = _relative(f"JSON_VALUE({parsed}, '$._reference')")
-    return f"COALESCE({reference}, JSON_VALUE({parsed}, '$'), {item})"
+    reference = _relative(f"JSON_VALUE({item}, '$._reference')")
+    # Text in BigQuery already, JSON in the emulator.
+    return f"COALESCE({reference}, JSON_VALUE({item}, '$'), CAST({item} AS STRING))"
 
 
 def _relative(reference: str) -> str:

@@ -19,7 +19,7 @@ from shared.streaming.records import StreamedTable, StreamPattern
 from shared.streaming.streams import Pattern
 from shared.streaming.undeclared import UndeclaredTables
 
-LEASE_SECONDS = 1800.0
+LEASE_SECONDS = 600.0
 MATERIALIZED = "MATERIALIZED VIEW"
 
 
@@ -154,7 +154,7 @@ class Adopter:
         columns = (*LATEST_COLUMNS, *(name for name in ("path_params",) if name in found.columns))
         there = self._columns(target.raw_latest)
         # Who selects by position from a view that is there finds every column where it was.
-        if there and set(there) <= {*LATEST_COLUMNS, "path_params"}:
+        if {*LATEST_COLUMNS} - {"old_data"} <= {*there} <= {*LATEST_COLUMNS, "path_params"}:
             columns = tuple(there)
         yield target.raw_latest, extension.latest(target, columns)
         for name, schema in schemas.items():

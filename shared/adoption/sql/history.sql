@@ -26,34 +26,50 @@ WITH
     SELECT
       'extension' AS logged_by,
       -- A time of whole seconds or milliseconds may have been cut: the write may be anywhere in it.
-      UNIX_MICROS(timestamp) + CASE
+      CASE
         WHEN MOD(UNIX_MICROS(timestamp), 1000000) = 0 THEN 999999
         WHEN MOD(UNIX_MICROS(timestamp), 1000) = 0 THEN 999
         ELSE 0
-      END AS happened,
+      END AS span,
       timestamp, event_id, document_name, document_id, operation, data, old_data, path_params, deleted, version
     FROM extension
     UNION ALL
     SELECT
       'scout' AS logged_by,
-      UNIX_MICROS(version) AS happened,
+      0 AS span,
       timestamp, event_id, document_name, document_id, operation, data, old_data, path_params, deleted, version
     FROM scout
   ),
+  timed AS (
+    SELECT
+      logged_by, timestamp, event_id, document_name, document_id, operation, data, old_data, path_params, deleted, version,
+      span,
+      UNIX_MICROS(IF(logged_by = 'scout', version, timestamp)) + span AS happened
+    FROM logged
+  ),
+  preceded AS (
+    SELECT
+      logged_by, timestamp, event_id, document_name, document_id, operation, data, old_data, path_params, deleted, version,
+      span,
+      MAX(IF(deleted, NULL, version)) OVER (
+        PARTITION BY document_name ORDER BY happened RANGE UNBOUNDED PRECEDING
+      ) AS last_write,
+      MAX(IF(deleted AND logged_by = 'scout', version, NULL)) OVER (
+        PARTITION BY document_name ORDER BY happened RANGE UNBOUNDED PRECEDING
+      ) AS last_deleted
+    FROM timed
+  ),
   versions AS (
+    -- A delete has the version of what it deleted: the newest write before it. Where its time was cut, a write of the
+    -- same second may have come after it; there Scout knows better what was deleted.
     SELECT
       logged_by, timestamp, event_id, document_name, document_id, operation, data, old_data, path_params, deleted,
-      IF(
-        deleted AND logged_by = 'extension',
-        COALESCE(
-          MAX(IF(deleted, NULL, version)) OVER (
-            PARTITION BY document_name ORDER BY happened RANGE UNBOUNDED PRECEDING
-          ),
-          timestamp
-        ),
-        version
-      ) AS version
-    FROM logged
+      CASE
+        WHEN NOT deleted OR logged_by = 'scout' THEN version
+        WHEN span > 0 THEN COALESCE(last_deleted, last_write, timestamp)
+        ELSE COALESCE(last_write, timestamp)
+      END AS version
+    FROM preceded
   ),
   kinds AS (
     SELECT
