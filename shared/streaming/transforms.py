@@ -7,7 +7,7 @@ Documents are validated as they are and changed afterwards, as raw protobuf, so 
 
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ import orjson
 from shared.errors import Unavailable
 from shared.schema.record import Mark, Record
 from shared.streaming.steps import EVERY, Step, Steps, steps_of
-from shared.streaming.values import Fields, Value, encode, is_vector
+from shared.streaming.values import Fields, encode, is_vector
 
 SECRET_LENGTH = 32
 EMAIL = re.compile(r"([^@\s])[^@\s]*@([^@\s])[^@\s]*(\.[^@\s.]+)")
@@ -85,15 +85,15 @@ def changed(value: Any, step: Step, key: bytes) -> Any:
     if kind == "null_value" or not (step.action or step.within):
         return value
     if kind == "array_value":
-        return _array(changed(item, step, key) for item in value.array_value.values)
+        return _array(value, (changed(item, step, key) for item in value.array_value.values))
     if step.action is Mark.HASHED:
-        return Value(string_value=hashed(value, key))
+        return type(value)(string_value=hashed(value, key))
     if step.action is Mark.MASKED:
         return _masked(value)
     if kind == "map_value" and not is_vector(value.map_value.fields):
-        return _map(applied(value.map_value.fields, step.within, key))
+        return _map(value, applied(value.map_value.fields, step.within, key))
     # A path leads into it, and it is no map: it may be what should have been hidden, under a name too short.
-    return Value(null_value=0) if step.hides else value
+    return type(value)(null_value=0) if step.hides else value
 
 
 def hashed(value: Any, key: bytes) -> str:
@@ -114,25 +114,28 @@ def _masked(value: Any) -> Any:
     """Text masked, in maps as well, whose keys stay; anything else has no shape to show: null."""
     kind = value.WhichOneof("value_type")
     if kind == "string_value":
-        return Value(string_value=masked(value.string_value))
+        return type(value)(string_value=masked(value.string_value))
     if kind == "array_value":
-        return _array(_masked(item) for item in value.array_value.values)
+        return _array(value, (_masked(item) for item in value.array_value.values))
     if kind == "map_value" and not is_vector(value.map_value.fields):
         fields = value.map_value.fields
-        return _map({name: _masked(fields[name]) for name in fields})
-    return Value(null_value=0)
+        return _map(value, {name: _masked(fields[name]) for name in fields})
+    return type(value)(null_value=0)
 
 
-def _array(items: Iterator[Any]) -> Any:
-    value = Value()
-    value.array_value.SetInParent()
-    value.array_value.values.extend(items)
-    return value
+# Of the same class as what they replace: events and documents that were read have each their own `Value`.
 
 
-def _map(fields: Mapping[str, Any]) -> Any:
-    value = Value()
-    value.map_value.SetInParent()
+def _array(value: Any, items: Iterable[Any]) -> Any:
+    made = type(value)()
+    made.array_value.SetInParent()
+    made.array_value.values.extend(items)
+    return made
+
+
+def _map(value: Any, fields: Mapping[str, Any]) -> Any:
+    made = type(value)()
+    made.map_value.SetInParent()
     for name, item in fields.items():
-        value.map_value.fields[name].CopyFrom(item)
-    return value
+        made.map_value.fields[name].CopyFrom(item)
+    return made

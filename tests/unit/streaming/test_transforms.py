@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import orjson
 import pytest
+from google.cloud.firestore_v1.types import Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, field_validator
@@ -315,6 +316,13 @@ def test_the_documents_own_fields_are_left_as_they_are():
     before = encode_fields(fields)
     document_text(fields, Person, NAMES, KEYS)
     assert encode_fields(fields) == before
+
+
+def test_a_document_that_was_read_has_the_same_text_as_one_of_an_event():
+    read = Document.pb()()
+    for name, value in decode_fields(FULL).items():
+        read.fields[name].MergeFromString(value.SerializeToString())
+    assert document_text(read.fields, Person, NAMES, KEYS) == decoded(FULL)[1].data.encode()
 
 
 def test_marks_inside_optionals_and_lists_are_marks():
