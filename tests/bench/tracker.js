@@ -1,40 +1,49 @@
 // Calls the extension's own change tracker, one event per call as its trigger does, and prints {"events_per_s"}.
-// Usage: node tracker.js '{"modules","endpoint","project","dataset","table","events","concurrency","document"}'
+// One tracker for each target, as the extension is installed once for each: the events take turns.
+// Usage: node tracker.js '{"modules","endpoint","project","events","concurrency","targets"}'
+// A target: {"dataset","table","collection","tenant","document"}
 const options = JSON.parse(process.argv[2]);
 process.env.BIGQUERY_EMULATOR_HOST = options.endpoint;
 process.env.PROJECT_ID = process.env.GOOGLE_CLOUD_PROJECT = options.project;
 const name = "@firebaseextensions/firestore-bigquery-change-tracker";
 const { FirestoreBigQueryEventHistoryTracker, ChangeType } = require(`${options.modules}/${name}`);
 
-const tracker = new FirestoreBigQueryEventHistoryTracker({
-  datasetId: options.dataset,
-  tableId: options.table,
-  bqProjectId: options.project,
-  wildcardIds: true,
-  skipInit: true,
-  logLevel: "silent",
-  clustering: [],
-  partitioning: { granularity: "NONE" },
-});
+const targets = options.targets.map((target) => ({
+  ...target,
+  tracker: new FirestoreBigQueryEventHistoryTracker({
+    datasetId: target.dataset,
+    tableId: target.table,
+    bqProjectId: options.project,
+    wildcardIds: true,
+    skipInit: true,
+    logLevel: "silent",
+    clustering: [],
+    partitioning: { granularity: "NONE" },
+  }),
+}));
 
-function event(number) {
+function event(number, target) {
   const id = `document-${number}`;
   return {
     timestamp: new Date().toISOString(),
     operation: ChangeType.UPDATE,
-    documentName: `projects/${options.project}/databases/(default)/documents/${options.collection}/${id}`,
+    documentName: `projects/${options.project}/databases/(default)/documents/${target.collection}/${id}`,
     documentId: id,
     eventId: `event-${process.pid}-${number}`,
-    pathParams: { tenant_id: "bench", documentId: id },
-    data: options.document,
-    oldData: options.document,
+    pathParams: { tenant_id: target.tenant, documentId: id },
+    data: target.document,
+    oldData: target.document,
   };
 }
 
 async function run(events, offset) {
   let next = 0;
   const client = async () => {
-    while (next < events) await tracker.record([event(offset + next++)]);
+    while (next < events) {
+      const number = offset + next++;
+      const target = targets[number % targets.length];
+      await target.tracker.record([event(number, target)]);
+    }
   };
   await Promise.all(Array.from({ length: options.concurrency }, client));
 }
