@@ -20,7 +20,15 @@ from infra.local.cloud import LocalCloud
 from shared.runtime.clients import Clients
 from shared.settings import Settings
 
-FUNCTIONS = ("sync_source", "run_etl", "merge_changes", "run_detectors", "write_opportunities", "invalidate_cache")
+FUNCTIONS = (
+    "sync_source",
+    "run_etl",
+    "merge_changes",
+    "run_detectors",
+    "write_opportunities",
+    "invalidate_cache",
+    "replay_dead_letters",
+)
 TENANT, OTHER = "demo", "other"
 PERSON = "ann@demo.test"
 OPPORTUNITY = f"t/{TENANT}/opportunities/a"
@@ -37,6 +45,7 @@ VALID: dict[str, dict[str, Any]] = {
     "run_detectors": {"tenant_id": TENANT, "as_of": "2026-01-01"},
     "write_opportunities": {"tenant_id": TENANT, "run_id": "run-1"},
     "invalidate_cache": {"tenant_id": TENANT, "scope": CACHED},
+    "replay_dead_letters": {"tenant_id": TENANT},
 }
 assert set(VALID) == set(FUNCTIONS)
 
