@@ -23,6 +23,7 @@ from shared.ops.stage_counts import record_counts, stage_count
 from shared.schema.bigquery import columns, plain_table
 from shared.schema.ports import Documents, Publisher, Warehouse
 from shared.schema.sql import render
+from shared.sources.source import source_collections
 from shared.streaming.messages import MergeRequested
 from shared.tenants.fan_out import Asked, ask_each
 
@@ -215,7 +216,12 @@ class Etl:
         ]
         if not ledger:
             return []
-        sql = render("analytics/sql/arrived.sql", dataset=f"aso_tenant_{tenant_id}", tables=RAW_TABLES)
+        written_to = {entry.collection_name for entry in ledger}
+        sql = render(
+            "analytics/sql/arrived.sql",
+            dataset=f"aso_tenant_{tenant_id}",
+            tables=[name for name in source_collections() if name in written_to],
+        )
         since = min(entry.started_at or entry.finished_at for entry in ledger) - OVERLAP
         arrived = {row["collection_name"]: row for row in self._warehouse.query(sql, run_id=sync_run_id, since=since)}
         counts, missing = [], 0

@@ -6,9 +6,11 @@ A new source is one adapter of this port, the records that its documents become,
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Protocol
 
 from shared.schema.record import Collection
+from shared.schema.registry import streamed_records
 from shared.sources.records import SourceRow
 from shared.tenants.records import SourceSettings
 
@@ -65,3 +67,10 @@ class Source(Protocol):
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of one feed from a position on; "" is the beginning."""
         ...
+
+
+@cache
+def source_collections() -> tuple[str, ...]:
+    """Names of the collections that syncs write to; their tables have the same."""
+    declared = (record.collection for record in streamed_records() if issubclass(record, SourceRow))
+    return tuple(sorted(collection.name for collection in declared if collection is not None))

@@ -15,7 +15,9 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
 from shared.sources.reports import REPORTS, api_name
+from shared.sources.source import Pull
 from shared.tenants.provision import provision_tenant
+from shared.tenants.records import SourceSettings
 from tests.fakes import FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
 
@@ -66,9 +68,7 @@ class Lab:
                 name, fields = report.document(
                     {field: str(row[api_name(field)]) for field in report.dimensions},
                     {field: str(row[api_name(field)]) for field in report.metrics},
-                    tenant_id=self.tenant_id,
-                    property_id="properties/1",
-                    run_id=run_id,
+                    Pull(self.tenant_id, run_id, self.now.date(), SourceSettings(property_id="properties/1")),
                     synced_at=self.now,
                     sampled=False,
                     thresholded=False,

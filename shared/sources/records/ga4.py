@@ -1,24 +1,11 @@
-"""Raw rows as sources report them: one document per (report, day, dimension row), with a deterministic id."""
+"""Raw rows of Google Analytics: one document per (report, day, dimension row), with a deterministic id."""
 
-from datetime import date as Day
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from shared.schema.record import Collection, Immutable, Key, Record, Table
-
-RETENTION_DAYS = 800
-
-
-class SourceRow(Record):
-    """What every raw row carries."""
-
-    tenant_id: Key[str]
-    source: str
-    date: Immutable[Day] = Field(description="The day, in the source's own time zone.")
-    sync_run_id: str | None = Field(None, description="The sync that wrote this version of the row, if one did.")
-    synced_at: datetime | None = None
+from shared.schema.record import Collection, Table
+from shared.sources.records.row import RETENTION_DAYS, SourceRow
 
 
 class GaRow(SourceRow):

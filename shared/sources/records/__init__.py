@@ -1,0 +1,29 @@
+"""Raw rows as sources report them, a module a source: `google_ads.py` holds those of Google Ads.
+
+Importing the package declares them all: a new module is imported here.
+"""
+
+from shared.sources.records.ga4 import (
+    GaDeviceMetric,
+    GaFunnelEvent,
+    GaLandingPage,
+    GaPagePerformance,
+    GaRow,
+    GaSessions,
+    GaTotals,
+    GaTrafficSource,
+)
+from shared.sources.records.row import RETENTION_DAYS, SourceRow
+
+__all__ = [
+    "RETENTION_DAYS",
+    "GaDeviceMetric",
+    "GaFunnelEvent",
+    "GaLandingPage",
+    "GaPagePerformance",
+    "GaRow",
+    "GaSessions",
+    "GaTotals",
+    "GaTrafficSource",
+    "SourceRow",
+]
