@@ -107,7 +107,8 @@ def _show(erasure: Erasure, as_json: bool, more: dict[str, Any]) -> None:
         for store, held in erasure.stores.items()
         for part, each in held.items()
     ]
-    out.print(rows(("store", "part", "before", "removed", "after"), parts))
+    held = [part for part in parts if any(part[2:])]
+    out.print(rows(("store", "part", "before", "removed", "after"), held, f"{len(parts)} places looked at; held it:"))
     for statement in erasure.statements:
         out.print(statement, markup=False)
     waiting = erasure.sweeps[-1].waiting if erasure.sweeps else {}

@@ -248,7 +248,7 @@ def test_a_document_is_erased_from_every_store_and_nothing_beside_it(cloud, clie
     assert log["before"] >= 2
     assert log["before"] == log["removed"]
     assert all(part["after"] == 0 for store in certificate["stores"].values() for part in store.values())
-    assert all("@name_0" in statement and SECRET not in statement for statement in certificate["statements"])
+    assert all("@name__default_" in statement and SECRET not in statement for statement in certificate["statements"])
 
     deliver_again(clients, PATH, SECRET, written_at)
     assert found(clients, SECRET) == ["aso_tenant_a_b.contacts_raw_changelog"]

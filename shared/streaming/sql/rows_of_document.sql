@@ -1,4 +1,4 @@
-{{ "DELETE" if delete else "SELECT COUNT(*) AS row_count" }}
+{{ "DELETE" if delete else "SELECT '" + table + "' AS table_name, COUNT(*) AS row_count" }}
 FROM `{{ table }}` AS held
 WHERE (
 {% for name in names %}

@@ -160,15 +160,16 @@ def test_rows_are_deleted_by_name_in_every_table_that_has_one_logs_before_bases(
     assert tables == [
         f"aso_tenant_a_b.{name}" for name in ("contacts_raw_changelog", "old_raw_changelog", "contacts_base")
     ]
-    assert all(values["name_0"] == name and name not in sql for sql, values in lab.warehouse.executed)
+    assert all(values["name__default_"] == name and name not in sql for sql, values in lab.warehouse.executed)
     assert "held.version <= @until" in lab.warehouse.executed[0][0]
     assert "held.timestamp <= @until" in lab.warehouse.executed[1][0]
 
 
 def test_only_the_datasets_that_the_document_can_be_in_are_asked():
-    lab = Lab(INFORMATION_SCHEMA=TABLES, row_count=[{"row_count": 0}])
+    lab = Lab(INFORMATION_SCHEMA=TABLES, row_count=[])
     DocumentRows(lab.needs).count(document(PATH))
     assert {sql.split("`")[1].split(".")[0] for sql, _ in lab.warehouse.queries} == {"aso_tenant_a_b"}
+    assert len(lab.warehouse.queries) == 2, "which tables, and one statement over all of them"
 
 
 def test_a_table_whose_merge_is_at_work_waits_and_the_others_are_erased():
