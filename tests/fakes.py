@@ -26,8 +26,10 @@ from shared.runtime.clients import Clients
 from shared.schema.bigquery import TableDefinition
 from shared.schema.message import Message
 from shared.schema.ports import Ragged
+from shared.schema.record import Record
 from shared.schema.values import same_values
 from shared.settings import Settings, TokenIssuer
+from shared.streaming.pending import Staged
 from shared.streaming.scan import ReadTimePassed, Slice, Where
 from shared.streaming.streams import Stream
 from shared.streaming.values import python
@@ -506,3 +508,49 @@ class FakeScan:
     @staticmethod
     def _root(database: str) -> str:
         return f"projects/test/databases/{database}/documents"
+
+
+class FakePending:
+    """Port `PendingStreams`: `tables` holds the rows that were committed, by table; `refuses` names of documents."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, list[Staged]] = {}
+        self.streams: dict[str, FakePendingStream] = {}
+        self.refuses: set[str] = set()
+        self._committed: set[str] = set()
+
+    def open(self, table: str, record: type[Record]) -> "FakePendingStream":
+        stream = FakePendingStream(f"{table}/streams/{len(self.streams)}", self.refuses)
+        self.streams[stream.name] = stream
+        return stream
+
+    def commit(self, table: str, name: str) -> bool:
+        stream = self.streams.get(name)
+        if stream is None or not stream.finished:
+            return False
+        if name not in self._committed:
+            self._committed.add(name)
+            self.tables.setdefault(table, []).extend(stream.rows)
+        return True
+
+
+class FakePendingStream:
+    """Port `PendingStream`."""
+
+    def __init__(self, name: str, refuses: set[str]) -> None:
+        self.name = name
+        self.rows: list[Staged] = []
+        self.refused: list[tuple[str, str]] = []
+        self.finished = False
+        self._refuses = refuses
+
+    def append(self, rows: Sequence[Staged]) -> None:
+        self.refused += [(row.document_name, "refused") for row in rows if row.document_name in self._refuses]
+        self.rows += [row for row in rows if row.document_name not in self._refuses]
+
+    def finish(self) -> int:
+        self.finished = True
+        return len(self.rows)
+
+    def abandon(self) -> None:
+        return None

@@ -25,8 +25,11 @@ TRIES = 7
 FIRST_PAUSE_SECONDS = 0.25
 """Doubled each time: half a minute in all. A table just made may be unknown to the Write API for as long."""
 ALREADY_THERE = grpc.StatusCode.ALREADY_EXISTS.value[0]
-COMMITTED = (types.StorageError.StorageErrorCode.STREAM_ALREADY_COMMITTED,)
-LOST = (types.StorageError.StorageErrorCode.STREAM_NOT_FOUND,)
+COMMITTED = (
+    types.StorageError.StorageErrorCode.STREAM_ALREADY_COMMITTED,
+    # What the emulator says of it: a stream that is finished and cannot be committed has been.
+    types.StorageError.StorageErrorCode.INVALID_STREAM_STATE,
+)
 
 
 class BigQueryPending:
@@ -52,18 +55,7 @@ class BigQueryPending:
     def commit(self, table: str, name: str) -> bool:
         request = types.BatchCommitWriteStreamsRequest(parent=self._path(table), write_streams=[name])
         answer = _tried(lambda: self._client.batch_commit_write_streams(request), self._pause)
-        code = answer.stream_errors[0].code if answer.stream_errors else None
-        if code is None or code in COMMITTED:
-            return True
-        return code not in LOST and self._is_committed(name)
-
-    def _is_committed(self, name: str) -> bool:
-        """The emulator answers a second commit with INVALID_STREAM_STATE: the stream itself says what it is."""
-        try:
-            found = _tried(lambda: self._client.get_write_stream(name=name), self._pause)
-        except TenantNotProvisioned:
-            return False
-        return bool(found.commit_time)
+        return all(error.code in COMMITTED for error in answer.stream_errors)
 
     def _path(self, table: str) -> str:
         dataset, name = table.split(".")
@@ -114,11 +106,11 @@ class BigQueryPendingStream:
             except RowsRefused as refused:
                 self._isolate(rows, refused)
                 return
-            except (Unavailable, TookTooLong) as error:
+            except (Unavailable, TenantNotProvisioned, TookTooLong) as error:
                 # An append whose answer was lost has landed: at its offset there already is one.
                 if not _already_there(error):
                     if number == TRIES - 1:
-                        raise _unavailable(error) from error
+                        raise Unavailable("BigQuery did not take the rows", cause=str(error)) from error
                     self.abandon()
                     self._call, future = AppendCall(self._client), None
                     self._pause(FIRST_PAUSE_SECONDS * 2**number)
@@ -148,10 +140,6 @@ class BigQueryPendingStream:
 def _already_there(error: Exception) -> bool:
     fields = error.fields if isinstance(error, Unavailable) else {}
     return bool(fields.get("code") == ALREADY_THERE) or fields.get("cause") == exceptions.AlreadyExists.__name__
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    return error if isinstance(error, Unavailable) else Unavailable("BigQuery did not answer in time")
 
 
 def _tried(call: Callable[[], A], pause: Callable[[float], None]) -> A:

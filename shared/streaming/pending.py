@@ -49,5 +49,8 @@ class PendingStreams(Protocol):
         ...
 
     def commit(self, table: str, name: str) -> bool:
-        """Make a finished stream's rows appear; once, however often it is called. False where BigQuery lost it."""
+        """Make the rows of a stream that was finished appear; once, however often it is called.
+
+        False where BigQuery no longer knows it.
+        """
         ...
