@@ -91,7 +91,7 @@ class Backfills:
     def estimate(self, asked: BackfillAsked) -> Estimate:
         """What a run would read, write and cost."""
         run, stream = self._asked(asked)
-        return estimate(run, stream, self._scan)
+        return estimate(run, stream, self._scan, self._keys)
 
     def start(self, asked: BackfillAsked, requested_by: str = "") -> Backfill:
         """Note a run; `work` does it."""
@@ -141,7 +141,8 @@ class Backfills:
         resource = f"backfill:{run.database}:{run.collection_path.replace('/', ':')}"
         with self._leases.hold(resource, LEASE_SECONDS, holder=run_id) as held:
             if not held:
-                raise Unavailable("another backfill of this collection is running", collection=run.collection_path)
+                other = (self._ops.get(f"leases/{resource}") or {}).get("holder", "")
+                raise Unavailable("another backfill of this collection is running, or was killed", run_id=other)
             with self._progress.track(run_id, "backfill", run.tenant_id) as tracker:
                 turn = _Turn(self, run, tracker, seconds, heard)
                 return turn.take()

@@ -11,6 +11,7 @@ from shared.streaming.records import Backfill, BackfillSlice
 from shared.streaming.scan import Document, Scan
 from shared.streaming.service import row_of
 from shared.streaming.streams import Stream
+from shared.streaming.transforms import NO_KEYS, HashKeys
 
 SAMPLE = 100
 NOTED_ON = "2026-11-21"
@@ -64,10 +65,10 @@ class Estimate:
         return sum(cost.usd for cost in self.costs)
 
 
-def estimate(run: Backfill, stream: Stream, scan: Scan) -> Estimate:
+def estimate(run: Backfill, stream: Stream, scan: Scan, keys: HashKeys = NO_KEYS) -> Estimate:
     """What a run would read, write and cost: documents are counted, sizes are those of the first hundred."""
     documents = sum(scan.count(stream, None, where) for where in wanted_documents(run.since, run.field))
-    sizes = [size for size in (_size(document, stream) for document in _sample(run, stream, scan)) if size]
+    sizes = [size for size in (_size(document, stream, keys) for document in _sample(run, stream, scan)) if size]
     slices = run.slices_wanted or 1 + documents // DOCUMENTS_PER_SLICE
     size = int(documents * sum(sizes) / len(sizes)) if sizes else 0
     # A read for each document, for each thousand that are counted, and for what is looked at to find slices.
@@ -101,8 +102,8 @@ def _sample(run: Backfill, stream: Stream, scan: Scan) -> Iterable[Document]:
         yield from page
 
 
-def _size(document: Document, stream: Stream) -> int:
+def _size(document: Document, stream: Stream, keys: HashKeys) -> int:
     try:
-        return len(row_of(read_document(document, ""), stream.record, stream.names).data)
+        return len(row_of(read_document(document, ""), stream.record, stream.names, keys).data)
     except Rejected:
         return 0
