@@ -47,11 +47,15 @@ class Comparisons:
         yield from self._needs.ops().find("verifications", where=own)
 
     def _differences(self, subject: Subject) -> Iterator[str]:
-        name = self._name(subject)
-        named = [[("key", "==", name)], [("key", ">=", f"{name}/"), ("key", "<", f"{name}0")]]  # 0 follows /
+        ops, name = self._needs.ops(), self._name(subject)
         for path, _ in self._about(subject):
-            for where in named if subject.kind == "document" else [[]]:
-                yield from (found for found, _ in self._needs.ops().find(f"{path}/differences", where=where))
+            collection = f"{path}/differences"
+            if subject.kind == "tenant":
+                yield from (found for found, _ in ops.find(collection))
+            else:
+                yield from (found for found, _ in ops.find(collection, where=[("key", "==", name)]))
+                below = [("key", ">=", f"{name}/"), ("key", "<", f"{name}0")]  # 0 follows /
+                yield from (found for found, _ in ops.find(collection, where=below))
 
 
 def stores(needs: Needs) -> tuple[Store, ...]:
