@@ -58,8 +58,8 @@ def replay(
             "stopped": found.stopped and found.stopped.message,
         }
         answer(value, as_json)
-        if found.stopped is not None:
-            err.print("something is down: what was replayed stays so; run it again later", markup=False)
+        if found.stopped is not None or found.later:
+            err.print("some could not be had now: what was replayed stays so; run it again later", markup=False)
             raise typer.Exit(AGAIN_LATER)
         if found.rejected:
             raise typer.Exit(REFUSED)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from infra.cli.replay import replay
 from infra.cli.terminal import AGAIN_LATER, REFUSED
-from shared.errors import Rejected
+from shared.errors import NotNow, Rejected
 from tests.support.letters import World
 from tests.support.streaming import lost
 
@@ -73,6 +73,16 @@ def test_what_is_down_ends_it_with_the_code_for_later(world: World):
     world.mend()
     assert scout("--yes").exit_code == 0
     assert world.clients.dead_letters.count() == 0
+
+
+def test_one_that_cannot_be_had_now_is_for_later(world: World):
+    world.deliver("a", "b")
+    behind = NotNow("the table lacks columns of the rows")
+    world.sink.answer = lambda rows: behind
+    result = scout("--yes", "--json")
+    assert result.exit_code == AGAIN_LATER
+    assert '"later": 2' in result.stdout
+    assert '"left": 2' in result.stdout
 
 
 def test_nothing_that_waits_is_nothing_to_do(world: World):
