@@ -55,6 +55,9 @@ verify: $(STAMP) ## Compare a collection with BigQuery, document by document: ma
 repair: $(STAMP) ## Repair what a verification found: make repair ARGS="RUN_ID --yes"
 	@$(BIN)/scout repair $(ARGS)
 
+adopt: $(STAMP) ## Adopt a table of the Firebase extension: make adopt ARGS="firestore_export.users_raw_changelog --collection users --dry-run"
+	@$(BIN)/scout adopt $(ARGS)
+
 erase: $(STAMP) ## Erase a document or a tenant everywhere, with proof: make erase ARGS="document tenants/demo/contacts/x"
 	@$(BIN)/scout erase $(ARGS)
 
@@ -76,4 +79,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant backfill verify repair replay status test check bench format generate erase migrate deploy install
+.PHONY: help run up down tenant backfill verify repair replay status test check bench format generate erase adopt migrate deploy install
