@@ -132,3 +132,11 @@ def test_another_port_is_chosen_where_the_usual_one_is_taken():
     third = Ports()
     assert third.take(usual) == usual
     third.release()
+
+
+def test_processes_side_by_side_can_be_given_ports_of_their_own(monkeypatch):
+    monkeypatch.setenv("SCOUT_PORTS", "23500-23510")
+    ports = Ports(usual=False)
+    taken = [ports.take(0) for _ in range(3)]
+    ports.release()
+    assert all(23_500 <= port <= 23_510 for port in taken)

@@ -1,0 +1,25 @@
+"""Tests side by side: a file's tests stay together, as they share an emulator, and workers share no ports."""
+
+import os
+
+import pytest
+
+from infra.local.ports import FIRST, LAST, RANGE
+
+TOGETHER = {"end_to_end": "end_to_end"}
+"""Folders whose files share one local cloud."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        width = (LAST - FIRST) // worker["workercount"]
+        first = FIRST + width * int(worker["workerid"].removeprefix("gw"))
+        os.environ[RANGE] = f"{first}-{first + width - 1}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        group = TOGETHER.get(item.path.parent.name, f"{item.path.parent.name}/{item.path.name}")
+        item.add_marker(pytest.mark.xdist_group(group))
