@@ -2,9 +2,14 @@
 
 import os
 
+import hypothesis
 import pytest
 
 from infra.local.ports import FIRST, LAST, RANGE
+
+# How long an example takes says something of the machine's load, and nothing of the code.
+hypothesis.settings.register_profile("scout", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("scout")
 
 TOGETHER = {"end_to_end": "end_to_end"}
 """Folders whose files share one local cloud."""
