@@ -50,7 +50,7 @@ CLIENTS = 160
 STEPS = 3
 HOURS_A_STEP = 2
 LATE = 0.04
-MERGE_PAUSE_SECONDS = 0.5
+MERGE_PAUSE_SECONDS = 0.7
 REDELIVERED, SECOND_TRIGGER, UNREADABLE = 0.2, 0.1, 0.003
 MISSING = tuple(table for table in TABLES if table.tenant == WITHOUT_TABLES)
 UNDECLARED = tuple(table for table in TABLES if not table.declared)
@@ -191,7 +191,7 @@ class Chaos:
         self._chance = random.Random(self.seed)
         target = self.cloud.env["BIGQUERY_GRPC_HOST"]
         self._delivered: list[Event] = []
-        with FaultyProxy(target, rate=0.03, slow=0.05, seed=self.seed, poison=POISON.encode()) as self._proxy:
+        with FaultyProxy(target, rate=0.015, slow=0.04, seed=self.seed, poison=POISON.encode()) as self._proxy:
             environment = {**self.cloud.env, "BIGQUERY_GRPC_HOST": self._proxy.address}
             self._functions = [
                 FunctionProcess(
