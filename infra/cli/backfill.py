@@ -40,12 +40,10 @@ def backfill(
         if run:
             _finish(clients, run, as_json)
             return
-        from shared.runtime.invocation import parse
         from shared.streaming.messages import BackfillAsked
 
-        body = {"collection": collection, "database": database, "since": since, "field": field, "slices": slices}
-        asked = parse(BackfillAsked, body)
-        if dry_run or not yes:
+        asked = BackfillAsked(collection=collection, database=database, since=since, field=field, slices=slices)
+        if dry_run or not (yes and as_json):
             expected = clients.backfills.estimate(asked)
             if dry_run:
                 _answer(_plain(expected), as_json, _shown(expected))

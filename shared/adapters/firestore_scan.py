@@ -139,8 +139,8 @@ class FirestoreScan:
         while True:
             last = None
             try:
-                with _translated():
-                    for answer in database.query(request):
+                with _translated(), _ended(database.query(request)) as answers:
+                    for answer in answers:
                         if answer.HasField("document"):
                             last = answer.document
                             yield last
@@ -314,6 +314,15 @@ def _translated() -> Iterator[None]:
         raise Rejected("Firestore refused the query", cause=code.name) from error
     except exceptions.GoogleAPICallError as error:
         raise Unavailable("Firestore is not available", cause=type(error).__name__) from error
+
+
+@contextmanager
+def _ended(call: Any) -> Iterator[Any]:
+    """Cancel what is not read to its end: documents on their way are paid for."""
+    try:
+        yield call
+    finally:
+        call.cancel()
 
 
 def _matcher(stream: Stream, root: str) -> Callable[[str], bool] | None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 COUNTS_PER_CUT = 12
-"""Halving by the alphabet misses where ids share a beginning: after so many counts for each cut it is good enough."""
-HIGHEST = "\x7f"
-NEVER = frozenset("/")
+"""Halving by the alphabet misses where ids are unevenly spread: after so many counts a cut it is good enough."""
+ASCII_END = "\x7f"
+END = "\U0010ffff"
+SURROGATES = range(0xD800, 0xE000)
 
 
 @dataclass
@@ -20,6 +21,8 @@ class _Piece:
     low: str
     high: str
     size: int
+    whole: bool = False
+    """True where nothing is between the two: it cannot be cut."""
 
 
 def cuts(
@@ -33,47 +36,61 @@ def cuts(
     low = first_from("")
     if wanted < 2 or low is None:
         return []
-    pieces = [_Piece(low, _end_of_beginning(low, first_from), total)]
+    pieces = [_Piece(low, _narrowed(low, END, first_from), total)]
     for _ in range(wanted * COUNTS_PER_CUT):
-        # Pieces of less than a slice's size need not be cut; the largest gains most.
-        piece = max(pieces, key=lambda piece: piece.size)
-        middle = between(piece.low, piece.high)
-        if len(pieces) >= 2 * wanted or piece.size * wanted <= total or middle is None:
+        # The largest gains most; halves of slices are joined again below.
+        piece = max(pieces, key=lambda piece: 0 if piece.whole else piece.size)
+        if piece.whole or piece.size * wanted * 2 <= total:
             break
+        middle = between(piece.low, piece.high)
+        if middle is None:
+            piece.whole = True
+            continue
         left = count(piece.low, middle)
         found = first_from(middle) if left < piece.size else None
         if found is None or found >= piece.high:
             piece.high = middle
         else:
-            pieces.append(_Piece(found, piece.high, piece.size - left))
-            piece.high, piece.size = middle, left
+            pieces.append(_Piece(found, _narrowed(found, piece.high, first_from), piece.size - left))
+            piece.high, piece.size = _narrowed(piece.low, middle, first_from), left
     return _joined(sorted(pieces, key=lambda piece: piece.low), wanted, total)
 
 
 def between(low: str, high: str) -> str | None:
     """An id about halfway between two, by the alphabet; None where there is hardly any."""
-    shared = next((index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    shared = _shared(low, high)
     code = ord(low[shared]) if shared < len(low) else 0x20
-    top = ord(high[shared])
-    if top - code > 1:
-        return _id(low[:shared] + chr((code + top) // 2), low, high)
+    middle = (code + ord(high[shared])) // 2
+    for letter in (middle, middle + 1):  # one of two neighbours is no slash
+        if letter > code and _is_id(found := low[:shared] + chr(letter)) and found < high:
+            return found
     rest = low[shared + 1 :]
-    deeper = between(rest, HIGHEST) if rest < HIGHEST else None
-    return None if deeper is None else _id(low[: shared + 1] + deeper, low, high)
+    deeper = between(rest, ASCII_END if rest < ASCII_END else END) if shared < len(low) and rest < END else None
+    return None if deeper is None else low[: shared + 1] + deeper
 
 
-def _id(found: str, low: str, high: str) -> str | None:
-    valid = not NEVER & set(found) and not 0xD800 <= ord(found[-1]) <= 0xDFFF and found not in (".", "..")
-    return found if valid and low < found < high else None
+def _is_id(text: str) -> bool:
+    return "/" not in text and ord(text[-1]) not in SURROGATES and text not in (".", "..")
 
 
-def _end_of_beginning(low: str, first_from: Callable[[str], str | None]) -> str:
-    """The end of the ids that share the beginning that all ids share: it need not be found again by each count."""
-    for index, letter in enumerate(low):
-        after = low[:index] + chr(ord(letter) + 1)
-        if first_from(after) is not None:
-            return low[:index] + max(HIGHEST, chr(ord(letter) + 2))
-    return low + HIGHEST
+def _shared(low: str, high: str) -> int:
+    """How many letters two different texts begin with that are the same."""
+    return next((index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+
+
+def _narrowed(low: str, high: str, first_from: Callable[[str], str | None]) -> str:
+    """An end of the ids from `low` to `high` that is nearer: behind the letters that all of them begin with.
+
+    It is found by looking, a read for each letter: counts would be many more.
+    """
+    for index in range(_shared(low, high), len(low)):
+        code = ord(low[index]) + 1
+        after = low[:index] + chr(code if code not in SURROGATES else SURROGATES.stop)
+        found = first_from(after) if after < high and _is_id(after) else None
+        if found is not None and found < high:
+            return min(high, low[:index] + (ASCII_END if low[index] < ASCII_END else END))
+        high = min(high, after)
+    return high
 
 
 def _joined(pieces: list[_Piece], wanted: int, total: int) -> list[str]:
