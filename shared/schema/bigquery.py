@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from shared.schema.names import is_column_name
 from shared.schema.record import HIDING, PLACEHOLDER, Mark, Record, Renamed, marks_of
 
 SCALARS: dict[Any, str] = {
@@ -132,6 +133,11 @@ def _check(record: type[Record], made: tuple[Column, ...]) -> None:
         if text
         for name in PLACEHOLDER.findall(text)
     }
+    wrong = [name for name in names if not is_column_name(name)] if record.streamed() else []
+    if wrong:
+        raise TypeError(
+            f"{record.__name__}: BigQuery takes no column named {', '.join(wrong)}; give it another, Renamed"
+        )
     laid_out = {table.partition_by, *table.cluster_by} if table else set()
     for name, info in record.model_fields.items():
         where, marks = f"{record.__name__}.{name}", marks_of(info)

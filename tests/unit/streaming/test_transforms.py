@@ -380,6 +380,8 @@ STREAMED: dict[str, Any] = {"collection": Collection("tenants/{tenant_id}/w"), "
             {"__annotations__": {"a": str}, **STREAMED, "transforms": Transforms(hash=("a",))},
             "Wrong.a: mark the declared field instead",
         ),
+        ({"__annotations__": {"group": str}, **STREAMED}, "BigQuery takes no column named group; give it another"),
+        ({"__annotations__": {"größe": int, "Partition_": str}, **STREAMED}, "takes no column named größe; "),
         ({**STREAMED, "transforms": Transforms(hash=("a.b",), drop=("a.b",))}, "transformed in two ways"),
         ({**STREAMED, "transforms": Transforms(rename=(("a", "c"), ("b", "c")))}, "two fields leave as c"),
     ],
@@ -451,6 +453,12 @@ def test_reasons_hold_no_values():
     assert row.refused_reason == (
         "name: is not valid; by_email.*: Input should be a valid integer, unable to parse string as an integer"
     )
+
+
+def test_a_field_whose_name_bigquery_reserves_has_a_column_of_another():
+    record = declared(__annotations__={"group": Annotated[str, Renamed("group_name")]}, **STREAMED)
+    row, found = decoded({"group": "a"}, record)
+    assert (row.refused_reason, found.group_name, found.data) == (None, "a", '{"group_name":"a"}')
 
 
 def test_columns_of_records_that_hide_nothing_are_as_they_were():
