@@ -45,7 +45,7 @@ def status(
         cost = {
             "bigquery_bytes_read": sum(each.bytes_read for each in found),
             "bigquery_bytes_billed_at_least": sum(each.bytes_billed for each in found),
-            "firestore_reads": len(found) + sum(each.reads for each in found) + waits.pop("reads"),
+            "firestore_reads": len(known) + sum(each.reads for each in found) + waits.pop("reads"),
         }
         value = {"at": datetime.now(UTC), "streams": [_plain(each) for each in found], **waits, "cost": cost}
         if as_json:
@@ -142,6 +142,7 @@ def _table(dataset: str, shown: list[StreamStatus], now: datetime) -> Table:
     table.box = SIMPLE_HEAD
     for column in table.columns:
         column.no_wrap = True
+        column.justify = "right" if column.header == "documents" else column.justify
     return table
 
 

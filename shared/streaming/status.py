@@ -59,8 +59,9 @@ class StreamStatus:
 
     @property
     def reads(self) -> int:
-        """Firestore reads of counting its documents."""
-        return 0 if self.documents is None else max(1, -(-self.documents // COUNTED_PER_READ))
+        """Firestore reads: how far it is merged, which pattern streams it, and counting its documents."""
+        counting = 0 if self.documents is None else max(1, -(-self.documents // COUNTED_PER_READ))
+        return counting + (1 if self.declared else 2)
 
 
 class Status:
