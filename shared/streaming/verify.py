@@ -90,6 +90,7 @@ class StreamTables:
     def __init__(self, warehouse: Warehouse, ops: Documents, stream: Stream) -> None:
         self._warehouse = warehouse
         self._ops = ops
+        self._exist = False
         self.stream = stream
         record = stream.record
         self.record = record
@@ -102,7 +103,8 @@ class StreamTables:
 
     def exist(self) -> bool:
         """False for a collection of which no document was ever streamed."""
-        return self._warehouse.exists(self.base)
+        self._exist = self._exist or self._warehouse.exists(self.base)
+        return self._exist
 
     def tail_from(self) -> datetime:
         """Changes appended before are in the base. Perhaps older than what a merge sets at this moment: as right."""
@@ -238,10 +240,12 @@ class WarehouseSide:
             return
         size = ADOPTED_ROWS if self._adopted else ROWS
         sql = render("streaming/sql/fingerprints_page.sql", fingerprints=self._fingerprints, size=size)
-        position = after.replace("/", "\x01")
-        while rows := self._warehouse.query(sql, after=position):
+        position, more = after.replace("/", "\x01"), True
+        while more:
+            rows = self._warehouse.query(sql, after=position)
             yield [_entry(row) for row in rows]
-            position = rows[-1]["position"]
+            more = len(rows) == size
+            position = rows[-1]["position"] if more else position
 
     def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
         if not self._tables.exist():

@@ -144,6 +144,17 @@ def test_slices_end_with_the_same_result():
     assert lab.kinds() == wrong
 
 
+def test_a_slice_that_ends_among_keys_of_one_side_goes_on_on_both():
+    few, many = {"docs/a": (10, 0), "docs/z": (10, 0)}, {f"docs/b{number:04}": (10, 0) for number in range(1_500)}
+    for left, right, kind in ((few, {**many, "docs/z": (10, 0)}, "extra"), ({**many, **few}, few, "missing")):
+        lab = Lab(left, right, settle=0.0)
+        found = lab.start()
+        while found.status != "done":
+            found = lab.run(enough=lambda: True)
+        assert found.counts.pop("missing", 0) + found.counts.pop("extra", 0) == 1_500 + (kind == "extra")
+        assert sum(found.counts.values()) == 1 + (kind == "missing")
+
+
 def test_a_repeat_of_what_is_done_does_nothing():
     left, right, _ = sides(100)
     lab = Lab(left, right)
