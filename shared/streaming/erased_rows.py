@@ -132,7 +132,7 @@ class DocumentRows:
             streamed += [(collection, name.partition(".")[0]) for name in (pattern.table, adopted) if name]
         found: dict[str, dict[str, str]] = {}
         for collection, dataset in streamed:
-            known = _on_the_way(collection.path, subject.path)
+            known = on_the_way(collection.path, subject.path)
             if known is not None and (subject.kind == "tenant" or collection.database == subject.database):
                 found[dataset] = known
         if subject.kind == "tenant":
@@ -169,7 +169,7 @@ class DocumentRows:
                 yield Pattern.model_validate(values.get("pattern")), values.get("adopted_log")
 
 
-def _on_the_way(collection: str, path: str) -> dict[str, str] | None:
+def on_the_way(collection: str, path: str) -> dict[str, str] | None:
     """The placeholders' values where documents of a collection are, or lie below, the document; None elsewhere."""
     if collection.startswith(GROUP):
         return {}

@@ -2,13 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from shared.erasure.places import Place
 from shared.erasure.store import Needs, Stage, Store
 from shared.erasure.subject import Kind, Subject
-from shared.streaming.erased_rows import DocumentRows
+from shared.streaming.erased_rows import DocumentRows, on_the_way
 from shared.streaming.records import Backfill, BackfillSlice, Merge, StreamPattern
+
+FORGOTTEN = timedelta(days=8)
+"""No moment that is longer ago can be read (point-in-time recovery: 7 days), and no stream stays open so long."""
 
 
 class StreamingState:
@@ -44,7 +48,9 @@ class StreamingState:
 class Copies:
     """What copies note: documents that were refused, and documents at which slices begin and end.
 
-    A slice of a run that is done is needed no more; one at work keeps its ends until a later sweep.
+    A slice of a run that is done is needed no more; one at work keeps its ends until a later sweep. A run that read
+    before the subject was gone, and has not ended, may still bring it back, from a stream that nothing else can see
+    into: while there is one the erasure is swept on.
     """
 
     name = "copies"
@@ -57,7 +63,9 @@ class Copies:
         return place.record is BackfillSlice or (place.record is Backfill and kind == "document")
 
     def count(self, subject: Subject) -> Mapping[str, int]:
-        return Counter(path.partition("/")[0] for path, _ in self._found(subject))
+        counts = Counter(path.partition("/")[0] for path, _ in self._found(subject))
+        counts["runs that read before"] = sum(1 for run in self._runs().values() if _read_before(run, subject))
+        return counts
 
     def erase(self, subject: Subject) -> list[str]:
         ops = self._needs.ops()
@@ -70,8 +78,7 @@ class Copies:
 
     def _found(self, subject: Subject) -> Iterator[tuple[str, bool]]:
         """Paths of what names the subject, and whether that can be removed whole."""
-        ops = self._needs.ops()
-        runs = {values["run_id"]: values for _, values in ops.find("backfills")}
+        ops, runs = self._needs.ops(), self._runs()
         for path, run in ((f"backfills/{run_id}", run) for run_id, run in runs.items()):
             if any(self._is(each["name"], subject) for each in run["refused_documents"]):
                 yield path, False
@@ -82,6 +89,9 @@ class Copies:
             if own or any(self._is(name, subject) for name in named):
                 yield path, own or run["status"] == "done"
 
+    def _runs(self) -> dict[str, dict[str, Any]]:
+        return {values["run_id"]: values for _, values in self._needs.ops().find("backfills")}
+
     def _without(self, values: dict[str, Any], subject: Subject) -> dict[str, Any]:
         refused = [each for each in values["refused_documents"] if not self._is(each["name"], subject)]
         return {**values, "refused_documents": refused}
@@ -89,6 +99,13 @@ class Copies:
     def _is(self, name: str, subject: Subject) -> bool:
         path = name.partition("/documents/")[2] or name
         return path == subject.path or path.startswith(f"{subject.path}/")
+
+
+def _read_before(run: Mapping[str, Any], subject: Subject) -> bool:
+    if subject.kind == "tenant" or subject.until is None or run["status"] == "done" or not run.get("read_at"):
+        return False
+    reaches = on_the_way(run["collection_path"], subject.path) is not None and run["database"] == subject.database
+    return reaches and subject.until - FORGOTTEN < run["read_at"] <= subject.until
 
 
 def stores(needs: Needs) -> tuple[Store, ...]:
