@@ -235,6 +235,11 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
     for name in ("fingerprints_page", "fingerprints_adopted", "drop_fingerprints"):
         path = f"streaming/sql/{name}.sql"
         yield path, render(path, fingerprints=f"{DATASET}.verify_x", size=5000)
+    staged = {"staging": f"{log}_staging", "columns": log_table(record).column_names()}
+    for portioned in (True, False):
+        path = "streaming/sql/backfill_insert.sql"
+        yield path, render(path, log=log, base=base, **staged, portioned=portioned)
+    yield "streaming/sql/backfill_added.sql", render("streaming/sql/backfill_added.sql", log=log)
     yield "streaming/sql/stored_rows.sql", render("streaming/sql/stored_rows.sql", log=log, base=base)
     yield "streaming/sql/delete_rows.sql", render("streaming/sql/delete_rows.sql", table=log)
     yield "streaming/sql/duplicates.sql", render("streaming/sql/duplicates.sql", log=log)
