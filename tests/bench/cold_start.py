@@ -169,6 +169,7 @@ def _first(cloud: LocalCloud, name: str, run: int) -> First:
         "invalidate_cache": {"tenant_id": TENANT, "scope": f"aso_opportunities:{TENANT}"},
         "merge_changes": {"tenant_id": TENANT},
         "sweep_erasures": {},
+        "backfill": {"collection": COLLECTION, "dry_run": True},
         "run_detectors": {"tenant_id": TENANT},
         "run_etl": {"tenant_id": TENANT},
         "write_opportunities": {"tenant_id": TENANT, "run_id": "detectors-1"},
