@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from shared.errors import Rejected, TenantNotProvisioned, Unavailable
+from shared.errors import NotNow, Rejected, TenantNotProvisioned, Unavailable
 from shared.schema.names import tenant_id
 from shared.schema.record import PLACEHOLDER, Record, Undeclared
 from shared.schema.registry import streamed_records
@@ -130,7 +130,7 @@ class Streamer:
         except TenantNotProvisioned as error:
             # It was there: dropped since, or so new that the Write API does not see it yet.
             tables.forget(view)
-            raise Unavailable("the table is not there yet", table=row.table) from error
+            raise NotNow("the table is not there yet", table=row.table) from error
 
 
 def row_of(change: Change, record: type[Record], path_names: Mapping[str, str], keys: HashKeys = NO_KEYS) -> Row:
