@@ -79,7 +79,7 @@ def _answer(value: dict[str, Any], as_json: bool, shown: Group) -> None:
 def _summary(run: Backfill) -> Group:
     from rich.console import Group
 
-    from shared.streaming.backfill import COUNTS
+    from shared.streaming.backfill_turn import COUNTS
 
     parts: list[Any] = [fields({name: getattr(run, name) for name in COUNTS}, title=run.run_id), *run.notes]
     if run.refused_documents:

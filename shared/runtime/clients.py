@@ -241,21 +241,24 @@ class Clients:
         """Copies what collections already hold."""
         from shared.adapters.bigquery_pending import BigQueryPending
         from shared.streaming.backfill import Backfills
+        from shared.streaming.backfill_turn import Means
 
         at = self.settings
         pending = BigQueryPending.connect(at.project, at.bigquery_endpoint, at.bigquery_grpc_endpoint)
         return Backfills(
-            self.scan,
-            guard(pending, self.breakers["bigquery-append"]),
-            self.warehouse,
-            self.ops,
-            self.leases,
-            self.progress,
-            self.merger,
-            self.patterns,
-            self.undeclared_tables,
-            lambda: self.publisher,
-            self.hash_keys,
+            Means(
+                scan=self.scan,
+                pending=guard(pending, self.breakers["bigquery-append"]),
+                warehouse=self.warehouse,
+                ops=self.ops,
+                leases=self.leases,
+                progress=self.progress,
+                merger=self.merger,
+                patterns=self.patterns,
+                undeclared=self.undeclared_tables,
+                publisher=lambda: self.publisher,
+                keys=self.hash_keys,
+            )
         )
 
     @cached_property

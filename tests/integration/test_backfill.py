@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -18,9 +19,12 @@ from infra.cli import __main__ as command_line
 from infra.local.cloud import LocalCloud
 from shared.runtime.clients import Clients, connect
 from shared.settings import Settings, settings
+from shared.streaming.backfill import Backfills
+from shared.streaming.messages import BackfillAsked
 from shared.streaming.records import Backfill
 from shared.streaming.scan import Slice
 from shared.streaming.streams import stream_of
+from tests.bench.stream import DOCUMENT
 from tests.support.halting import HaltingProxy
 from tests.support.live import Live
 
@@ -164,8 +168,6 @@ def test_an_empty_collection_is_done_at_once(lab):
 
 
 def test_documents_that_are_not_valid_are_listed_and_the_exit_code_says_so(lab):
-    from tests.bench.stream import DOCUMENT
-
     values = {**DOCUMENT, "synced_at": datetime(2026, 1, 6, tzinfo=UTC), "tenant_id": TENANT}
     path = f"tenants/{TENANT}/ga_page_performance"
     lab.put({"good": values, "bad": {**values, "sessions": "many"}}, path)
@@ -243,12 +245,9 @@ def test_a_run_that_is_killed_goes_on_and_each_document_is_there_once(lab, cloud
 def test_a_turn_ends_in_the_middle_of_a_slice_and_the_next_goes_on_behind_it(lab):
     """As a function does it whose time is up: `seconds` is none at all, so that each turn copies what it must."""
     lab.fill(2_000)
-    from shared.streaming.messages import BackfillAsked
-
-    backfills = lab.clients.backfills
-    run = backfills.start(BackfillAsked(collection=lab.path, slices=1))
     ticks = itertools.count()
-    backfills._clock = lambda: next(ticks)
+    backfills = Backfills(replace(lab.clients.backfills._means, clock=lambda: next(ticks)))
+    run = backfills.start(BackfillAsked(collection=lab.path, slices=1))
     turns = 0
     while run.status != "done":
         run = backfills.work(run.run_id, seconds=4)

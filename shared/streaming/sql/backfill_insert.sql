@@ -21,4 +21,4 @@ SELECT {% for column in columns %}{{ "CURRENT_TIMESTAMP() AS appended_at" if col
 
 FROM newest
 LEFT JOIN known ON known.document_name = newest.document_name
-WHERE known.document_name IS NULL OR newest.version > known.version
+WHERE known.version IS NULL OR newest.version > known.version

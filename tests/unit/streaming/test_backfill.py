@@ -11,6 +11,7 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import DeadLetter
 from shared.streaming.backfill import Backfills
+from shared.streaming.backfill_turn import Means
 from shared.streaming.merge import Merged
 from shared.streaming.messages import BackfillAsked, BackfillRequested
 from shared.streaming.parts import bounds, cut_before, moment, plan, slice_id
@@ -58,18 +59,20 @@ class World:
     def another(self):
         """As another process would make it."""
         return Backfills(
-            self.scan,
-            self.pending,
-            self.warehouse,
-            self.ops,
-            Leases(self.ops),
-            ProgressBook(self.ops),
-            self.merger,
-            Patterns(lambda: self.ops),
-            UndeclaredTables(lambda: self.ops, lambda: self.warehouse),
-            lambda: self.clients.publisher,
-            clock=lambda: self.clock,
-            pause=self.pauses.append,
+            Means(
+                scan=self.scan,
+                pending=self.pending,
+                warehouse=self.warehouse,
+                ops=self.ops,
+                leases=Leases(self.ops),
+                progress=ProgressBook(self.ops),
+                merger=self.merger,
+                patterns=Patterns(lambda: self.ops),
+                undeclared=UndeclaredTables(lambda: self.ops, lambda: self.warehouse),
+                publisher=lambda: self.clients.publisher,
+                clock=lambda: self.clock,
+                pause=self.pauses.append,
+            )
         )
 
     def fill(self, number, path=PATH):
