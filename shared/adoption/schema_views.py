@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import orjson
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
@@ -16,7 +16,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from shared.errors import BadRequest
 from shared.schema.sql import render
 
-TYPES = ("string", "number", "boolean", "timestamp", "geopoint", "reference", "array", "map", "null", "stringified_map")
+FieldType = Literal[
+    "string", "number", "boolean", "timestamp", "geopoint", "reference", "array", "map", "null", "stringified_map"
+]
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 UNQUOTABLE = re.compile(r"[\"'\\`\x00-\x1f\x7f]")
 FIRST = ("document_name", "document_id", "timestamp", "operation")
@@ -27,10 +29,7 @@ class SchemaField(BaseModel, extra="ignore"):
     """One field of a schema file."""
 
     name: Annotated[str, StringConstraints(min_length=1)]
-    type: (
-        Literal["string", "number", "boolean", "timestamp", "geopoint", "reference", "array", "map", "null"]
-        | Literal["stringified_map"]
-    )
+    type: FieldType
     column_name: str = ""
     fields: list["SchemaField"] = []
 
@@ -76,7 +75,9 @@ def read_schema(path: Path) -> Schema:
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
-        raise BadRequest(wrong["msg"], field=f"{path}: {where}", expected=f"types: {', '.join(TYPES)}") from error
+        raise BadRequest(
+            wrong["msg"], field=f"{path}: {where}", expected=f"types: {', '.join(get_args(FieldType))}"
+        ) from error
 
 
 def schema_view(schema: Schema, kind: Kind, source: str) -> str:

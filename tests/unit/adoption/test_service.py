@@ -32,6 +32,9 @@ class Warehouse(ScriptedWarehouse):
         )
         self.views = {}
 
+    def _objects(self):
+        return [{"name": "users_raw_latest", "kind": self.kind}] if self.kind else []
+
     def execute(self, sql, **parameters):
         self.kind = "" if sql.startswith("DROP") else "MATERIALIZED VIEW" if "CREATE MAT" in sql else self.kind
         return super().execute(sql, **parameters)
