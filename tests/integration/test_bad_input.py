@@ -28,6 +28,7 @@ FUNCTIONS = (
     "write_opportunities",
     "invalidate_cache",
     "replay_dead_letters",
+    "reconcile",
 )
 TENANT, OTHER = "demo", "other"
 PERSON = "ann@demo.test"
@@ -46,6 +47,7 @@ VALID: dict[str, dict[str, Any]] = {
     "write_opportunities": {"tenant_id": TENANT, "run_id": "run-1"},
     "invalidate_cache": {"tenant_id": TENANT, "scope": CACHED},
     "replay_dead_letters": {"tenant_id": TENANT},
+    "reconcile": {"tenant_id": TENANT, "collection": f"tenants/{TENANT}/opportunities"},
 }
 assert set(VALID) == set(FUNCTIONS)
 
@@ -261,6 +263,16 @@ WRONG = {
         ({"as_of": {}}, "as_of"),
         ({"run_id": "a b"}, "run_id"),
         ({"explain": 5}, "explain"),
+    ],
+    "reconcile": [
+        ({"collection": ""}, "collection"),
+        ({"collection": 5}, "collection"),
+        ({"collection": f"tenants/{TENANT}/opportunities/a"}, "collection"),
+        ({"database": "No Name"}, "database"),
+        ({"repair": "perhaps"}, "repair"),
+        ({"settle_seconds": -1}, "settle_seconds"),
+        ({"settle_seconds": "soon"}, "settle_seconds"),
+        ({"settle_seconds": 3600}, "settle_seconds"),
     ],
     "write_opportunities": [({"run_id": 5}, "run_id"), ({"run_id": None}, "run_id"), ({"run_id": []}, "run_id")],
     "invalidate_cache": [
