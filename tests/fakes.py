@@ -180,8 +180,8 @@ class FakeDocuments:
             heard("ADDED", path.rpartition("/")[2], values)
 
         def stop() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
+            # Itself, not one that is equal: who listens anew before the old one has stopped goes on.
+            self._listeners = [one for one in self._listeners if one is not listener]
 
         return stop
 
