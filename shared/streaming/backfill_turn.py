@@ -3,20 +3,22 @@
 See shared/streaming/backfill.py for what makes a kill at any point harmless.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Lock
+from typing import Any
 
-from shared.errors import Unavailable
+from shared.errors import Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.schema.ports import Documents, Warehouse
 from shared.streaming.effects import Publishing
 from shared.streaming.merge import Merger
-from shared.streaming.parts import plan, slice_id, wanted_documents
+from shared.streaming.parts import plan, rest_of, wanted_documents
 from shared.streaming.pending import PendingStreams
 from shared.streaming.records import Backfill, BackfillSlice, StagedRows
 from shared.streaming.scan import ReadTimePassed, Scan
@@ -71,8 +73,18 @@ class Turn:
 
     def take(self) -> Backfill:
         """Work; the run as it is then."""
-        if self._run.status == "requested":
-            self._plan()
+        try:
+            if self._run.status == "requested":
+                self._plan()
+            self._work()
+        except Rejected:
+            # Another process may have ended the run meanwhile, and dropped its staging tables.
+            self._run = Backfill.model_validate(self._means.ops.get(path_of(self._run)))
+            if self._run.status != "done":
+                raise
+        return self._run
+
+    def _work(self) -> None:
         slices = self._slices()
         self._told(sum(part.read for part in slices if part.status != "planned"))
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -85,18 +97,23 @@ class Turn:
         slices = self._slices()
         if any(part.status != "done" for part in slices) or not self._publish(slices):
             self._tracker.pause()
-        return self._run
 
     def _plan(self) -> None:
-        """Slices first, then the run that says how many there are: a kill in between plans again."""
+        """Slices first, then the run that says whose they are: after a kill in between it is planned again."""
         run, scan = self._run, self._means.scan
         self._tracker.step("planning")
         at = scan.moment(run.database)
         documents = sum(scan.count(self._stream, at, where) for where in wanted_documents(run.since, run.field))
-        run = run.model_copy(update={"documents": documents, "read_at": at, "status": "copying"})
-        slices = plan(run, self._stream, scan, at)
+        planned = {"documents": documents, "read_at": at, "plan": secrets.token_hex(4), "status": "copying"}
+        slices = plan(run.model_copy(update=planned), self._stream, scan, at)
         self._means.ops.put_many((f"backfill_slices/{part.slice_id}", part.document()) for part in slices)
-        self._save(run.model_copy(update={"slice_count": len(slices)}))
+
+        def decide(values: dict[str, Any] | None) -> dict[str, Any] | None:
+            found = Backfill.model_validate(values)
+            return found.model_copy(update=planned).document() if found.status == "requested" else None
+
+        self._means.ops.transact(path_of(run), decide)
+        self._run = Backfill.model_validate(self._means.ops.get(path_of(run)))
 
     def _finish(self, part: BackfillSlice) -> None:
         """Bring one slice as far as it gets."""
@@ -128,7 +145,9 @@ class Turn:
                 self._renew(at)
                 continue
             if rest is not None:
-                self._add_slice(part, rest)
+                # Noted before the slice is: a kill in between reads some of it twice.
+                left = rest_of(part, rest)
+                self._means.ops.put(f"backfill_slices/{left.slice_id}", left.document())
             self._means.ops.put(f"backfill_slices/{found.slice_id}", found.document())
             return found
 
@@ -146,20 +165,12 @@ class Turn:
         done = part.model_copy(update={"status": "done"})
         self._means.ops.put(f"backfill_slices/{part.slice_id}", done.document())
 
-    def _add_slice(self, part: BackfillSlice, low: str) -> None:
-        """The rest of a slice that was cut short, noted before the slice is: a kill in between reads some twice."""
-        with self._lock:
-            number = self._run.slice_count
-            rest = part.model_copy(update={"slice_id": slice_id(self._run.run_id, number), "low": low})
-            self._means.ops.put(f"backfill_slices/{rest.slice_id}", rest.document())
-            self._save(self._run.model_copy(update={"slice_count": number + 1}))
-
     def _renew(self, passed: datetime) -> None:
         with self._lock:
             if self._run.read_at == passed:
                 at = self._means.scan.moment(self._run.database)
                 note = f"read as of {passed:%Y-%m-%d %H:%M:%S} UTC, then as of {at:%H:%M:%S}: Firestore keeps an hour"
-                self._save(self._run.model_copy(update={"read_at": at, "notes": [*self._run.notes, note]}))
+                self._save({"read_at": at, "notes": [*self._run.notes, note]})
 
     def _publish(self, slices: list[BackfillSlice]) -> bool:
         """Take the staged rows into the log; False where the time was up before."""
@@ -172,7 +183,7 @@ class Turn:
                     return False
                 self._staging.publish(record, one.names, portion, portions)
                 published = {**self._run.published, one.table: portion + 1}
-                self._save(self._run.model_copy(update={"published": published}))
+                self._save({"published": published})
         for one, _ in tables:
             self._merge(one)
         self._save(self._done(slices, tables))
@@ -182,22 +193,22 @@ class Turn:
             self._staging.drop(record, one.names)
         return True
 
-    def _done(self, slices: list[BackfillSlice], tables: list[tuple[StagedRows, int]]) -> Backfill:
-        began, record = self._run.started_at, self._stream.record
+    def _done(self, slices: list[BackfillSlice], tables: list[tuple[StagedRows, int]]) -> dict[str, Any]:
+        # Clocks differ; only partitions are pruned by it.
+        began, record = self._run.started_at - timedelta(hours=1), self._stream.record
         added = sum(self._staging.added(record, one.names, began) for one, _ in tables)
         staged = sum(rows for _, rows in tables)
-        return self._run.model_copy(
-            update={
-                "status": "done",
-                "read": sum(part.read for part in slices),
-                "staged": staged,
-                "added": added,
-                "already_there": max(0, staged - added),
-                "refused": sum(part.refused for part in slices),
-                "refused_documents": [one for part in slices for one in part.refused_documents][:REFUSED_SHOWN],
-                "finished_at": datetime.now(UTC),
-            }
-        )
+        return {
+            "status": "done",
+            "slice_count": len(slices),
+            "read": sum(part.read for part in slices),
+            "staged": staged,
+            "added": added,
+            "already_there": max(0, staged - added),
+            "refused": sum(part.refused for part in slices),
+            "refused_documents": [one for part in slices for one in part.refused_documents][:REFUSED_SHOWN],
+            "finished_at": datetime.now(UTC),
+        }
 
     def _merge(self, one: StagedRows) -> None:
         """The view is exact without it; it keeps the tail short that every query reads."""
@@ -223,14 +234,16 @@ class Turn:
             self._heard(self._copied, self._run.documents)
 
     def _slices(self) -> list[BackfillSlice]:
-        """The run's slices in order, without those of a plan that a kill left unfinished."""
+        """The slices of the run's plan and the rests of those that were cut, in order."""
         found = self._means.ops.find("backfill_slices", where=[("run_id", "==", self._run.run_id)])
-        slices = {part.slice_id: part for part in (BackfillSlice.model_validate(values) for _, values in found)}
-        return [slices[slice_id(self._run.run_id, number)] for number in range(self._run.slice_count)]
+        slices = [BackfillSlice.model_validate(values) for _, values in found]
+        return sorted((part for part in slices if part.plan == self._run.plan), key=lambda part: part.slice_id)
 
-    def _save(self, run: Backfill) -> None:
-        self._run = run
-        self._means.ops.put(path_of(run), run.document())
+    def _save(self, changes: dict[str, Any]) -> None:
+        """Note changes of the run, unless another process has ended it."""
+        self._run = self._run.model_copy(update=changes)
+        run = self._run.document()
+        self._means.ops.transact(path_of(self._run), lambda held: None if held and held["status"] == "done" else run)
 
 
 def path_of(run: Backfill) -> str:

@@ -96,7 +96,7 @@ def _cost(what: str, amount: int, price: Price) -> Cost:
 
 def _sample(run: Backfill, stream: Stream, scan: Scan) -> Iterable[Document]:
     by = "name" if run.since is None else "time"
-    part = BackfillSlice.model_validate({"slice_id": "", "run_id": "", "by": by, "low": run.since or ""})
+    part = BackfillSlice.model_validate({"slice_id": "", "run_id": "", "plan": "", "by": by, "low": run.since or ""})
     slice_, where = bounds(part, run.field)
     for page in islice(scan.pages(stream, slice_, scan.moment(stream.database), size=SAMPLE, where=where), 1):
         yield from page

@@ -4,6 +4,7 @@ A range of a field needs no index but the one that Firestore gives each field, i
 then do not order it, so it is cut by the field's values.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -30,14 +31,26 @@ def plan(run: Backfill, stream: Stream, scan: Scan, read_at: datetime) -> list[B
     else:
         ranges = [*_times(run.since, read_at, wanted), ("text", run.since, "")]
     return [
-        BackfillSlice(slice_id=slice_id(run.run_id, number), run_id=run.run_id, by=by, low=low, high=high)
+        BackfillSlice(
+            slice_id=f"{run.run_id}:{run.plan}:{number:04d}",
+            run_id=run.run_id,
+            plan=run.plan,
+            by=by,
+            low=low,
+            high=high,
+        )
         for number, (by, low, high) in enumerate(ranges)
     ]
 
 
-def slice_id(run_id: str, number: int) -> str:
-    """The id of the slice of that number."""
-    return f"{run_id}:{number:04d}"
+def rest_of(part: BackfillSlice, low: str) -> BackfillSlice:
+    """What is left of a slice that ends before `low`.
+
+    Its id says where it begins: two processes that cut the same slice in two places leave both rests, so no gap.
+    """
+    planned = ":".join(part.slice_id.split(":")[:3])
+    begins = hashlib.sha256(low.encode()).hexdigest()[:16]
+    return part.model_copy(update={"slice_id": f"{planned}:{begins}", "low": low})
 
 
 def wanted_documents(since: str | None, field: str | None) -> list[Sequence[Where]]:

@@ -69,6 +69,7 @@ class Backfill(Record):
     slices_wanted: int = Field(0, ge=0, description="0: by the number of documents.")
     status: Literal["requested", "copying", "done"] = "requested"
     documents: int = Field(0, ge=0, description="As Firestore counted them at the read time.")
+    plan: str = Field("", description="Of several processes that plan at once the first decides: its slices count.")
     slice_count: int = Field(0, ge=0)
     read_at: datetime | None = Field(None, description="What it reads is what Firestore held at this moment.")
     notes: list[str] = Field([], description="What a person should know, in words.")
@@ -97,8 +98,9 @@ class StagedRows(BaseModel, frozen=True):
 class BackfillSlice(Record):
     """One part of a run: documents from `low` to `high`, by name or by a field."""
 
-    slice_id: Key[str] = Field(description="`<run_id>:<number>`.")
+    slice_id: Key[str] = Field(description="`<run_id>:<plan>:<number>`; the rest of one that was cut: with its `low`.")
     run_id: str
+    plan: str
     by: Literal["name", "time", "text"] = "name"
     low: str = Field("", description="The first one, included; a full name, an ISO time or the text.")
     high: str = Field("", description="Excluded; empty: open.")

@@ -14,7 +14,7 @@ from shared.streaming.backfill import Backfills
 from shared.streaming.backfill_turn import Means
 from shared.streaming.merge import Merged
 from shared.streaming.messages import BackfillAsked, BackfillRequested
-from shared.streaming.parts import bounds, cut_before, moment, plan, slice_id
+from shared.streaming.parts import bounds, cut_before, moment, plan, rest_of
 from shared.streaming.records import Backfill, BackfillSlice
 from shared.streaming.scan import Slice
 from shared.streaming.undeclared import Patterns, UndeclaredTables
@@ -211,6 +211,46 @@ def test_an_error_in_one_slice_keeps_what_the_others_have_and_the_run_goes_on(wo
     assert world.clients.progress.get(run.run_id).status == "done"
 
 
+def test_two_processes_at_the_same_run_do_work_twice_and_lose_nothing(world):
+    world.fill(3_000)
+    run = world.start(slices=3)
+    pages = world.scan.pages
+    others = iter([world.another() for _ in range(3)])
+
+    def crowded(*arguments, **options):
+        for number, page in enumerate(pages(*arguments, **options)):
+            yield page
+            world.clock += 3
+            other = next(others, None) if number == 0 else None
+            if other is not None:
+                other.work(run.run_id, seconds=4)
+
+    world.scan.pages = crowded
+    while world.another().work(run.run_id, seconds=10).status != "done":
+        pass
+    assert set(world.staged()) == {f"thing-{n:04d}" for n in range(3_000)}
+    assert world.clients.progress.get(run.run_id).status == "done"
+
+
+def test_of_two_plans_the_first_counts(world):
+    world.fill(300)
+    run = world.start(slices=3)
+    slices, interrupted = world.scan.slices, []
+
+    def late(*arguments):
+        found = slices(*arguments)
+        if not interrupted:
+            interrupted.append(True)
+            world.fill(400)
+            world.another().work(run.run_id, seconds=0)
+        return found
+
+    world.scan.slices = late
+    run = world.backfills.work(run.run_id)
+    assert (run.status, run.read, run.slice_count) == ("done", 400, 3)
+    assert len(world.staged()) == 400
+
+
 def test_another_run_of_the_same_collection_has_to_wait_and_the_same_one_may_be_taken_up(world):
     world.fill(3)
     first, second = world.start(), world.start()
@@ -266,7 +306,7 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_done(world, asked, 
 
 
 def a_run(**values):
-    return Backfill(run_id="r", collection_path=PATH, started_at=datetime(2026, 1, 1, tzinfo=UTC), **values)
+    return Backfill(run_id="r", plan="p", collection_path=PATH, started_at=datetime(2026, 1, 1, tzinfo=UTC), **values)
 
 
 def test_a_collection_is_cut_by_the_number_of_its_documents(world):
@@ -277,7 +317,7 @@ def test_a_collection_is_cut_by_the_number_of_its_documents(world):
     assert len(plan(a_run(documents=100), stream, world.scan, at)) == 1
     assert len(plan(a_run(documents=350_000), stream, world.scan, at)) == 8
     slices = plan(a_run(documents=100, slices_wanted=5), stream, world.scan, at)
-    assert [part.slice_id for part in slices] == [slice_id("r", n) for n in range(5)]
+    assert [part.slice_id for part in slices] == [f"r:p:000{n}" for n in range(5)]
     assert slices[0].low == slices[-1].high == ""
     assert all(one.high == following.low for one, following in zip(slices, slices[1:], strict=False))
 
@@ -302,13 +342,21 @@ def test_a_date_that_is_yet_to_come_is_one_slice():
     assert [part.by for part in slices] == ["time", "text"]
 
 
+def test_two_processes_that_cut_a_slice_in_two_places_leave_both_rests():
+    part = BackfillSlice(slice_id="r:p:0000", run_id="r", plan="p", low="a", high="z")
+    one, other = rest_of(part, "k"), rest_of(part, "m")
+    assert one.slice_id != other.slice_id
+    assert [(rest.low, rest.high) for rest in (one, other, rest_of(one, "p"))] == [("k", "z"), ("m", "z"), ("p", "z")]
+    assert rest_of(one, "m").slice_id == other.slice_id
+
+
 def test_a_slice_of_a_field_is_not_cut_between_equal_values(world):
     for name, value in (("a", 1), ("b", 1), ("c", 2)):
         world.scan.put(f"{PATH}/{name}", {"at": f"2026-01-0{value}"})
     root = f"projects/test/databases/(default)/documents/{PATH}"
     found = world.scan.fetch([f"{root}/{name}" for name in "abc"], "(default)")
     a, b, c = (found[f"{root}/{name}"] for name in "abc")
-    part = BackfillSlice(slice_id="r:0", run_id="r", by="text", low="2026-01-01")
+    part = BackfillSlice(slice_id="r:p:0", run_id="r", plan="p", by="text", low="2026-01-01")
     assert cut_before(part, "at", a, b) is None
     assert cut_before(part, "at", b, c) == "2026-01-02"
     assert cut_before(part.model_copy(update={"by": "name"}), None, a, b) == f"{root}/b"
