@@ -233,6 +233,20 @@ def test_hashes_of_two_tenants_cannot_be_joined():
     assert ours != theirs
 
 
+def test_in_a_collection_that_tenants_share_the_documents_own_tenant_has_the_key():
+    class Words(Undeclared):
+        """Of all tenants."""
+
+        collection = Collection("words")
+        table = Table("d.words")
+        transforms = Transforms(hash=("who",))
+
+    for tenant in ("demo", "other"):
+        text = document_text(decode_fields({"who": "jane", "tenant_id": tenant}), Words, {}, KEYS)
+        assert orjson.loads(text)["who"] == hash_of('"jane"', tenant)
+    assert orjson.loads(document_text(decode_fields({"who": "jane"}), Words, {}, KEYS))["who"] == hash_of('"jane"', "")
+
+
 @pytest.mark.parametrize("secret", ["", "too short to be one"])
 def test_without_a_key_nothing_leaves_and_the_event_is_retried(secret):
     with pytest.raises(HashKeyMissing) as raised:
