@@ -20,7 +20,6 @@ from google.cloud.firestore_v1.types import firestore as rpc
 from google.cloud.firestore_v1.types import query
 
 from shared.errors import Rejected, Unavailable
-from shared.schema.record import PLACEHOLDER
 from shared.streaming.cuts import cuts
 from shared.streaming.scan import Document, ReadTimePassed, Slice, Where
 from shared.streaming.streams import Stream
@@ -341,7 +340,7 @@ def _base(stream: Stream) -> str | None:
         return "/".join(part for part in (stream.parent, stream.collection_id) if part)
     parts = stream.record.collection.path.split("/") if stream.record.collection else []
     depth = len(stream.parent.split("/")) if stream.parent else 0
-    if len(parts) <= depth or PLACEHOLDER.fullmatch(parts[depth]) or parts[depth].startswith("{"):
+    if len(parts) <= depth or parts[depth].startswith("{"):
         return None
     return "/".join((*(stream.parent.split("/") if stream.parent else ()), parts[depth]))
 

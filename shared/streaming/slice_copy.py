@@ -17,12 +17,22 @@ from shared.streaming.streams import Stream, pattern_of
 from shared.streaming.transforms import NO_KEYS, HashKeys, sent
 from shared.streaming.typed_view import Kind, kinds_of
 
-PAGE = 500
+PAGE = 50
+"""Documents may have a MiB each, and several slices are copied at once."""
 BATCH_ROWS = 5_000
 BATCH_BYTES = 9_000_000
 """A request may hold 10 MB, its envelope included."""
 REFUSED_SHOWN = 20
 Kinds = set[Kind]
+
+
+def names_of(stream: Stream, path: str) -> Mapping[str, str]:
+    """Values of the placeholders of a document's path, as the trigger finds them."""
+    if not stream.descendants or stream.record.collection is None:
+        return stream.names
+    if issubclass(stream.record, Undeclared):
+        return pattern_of(stream.record).match(path.rpartition("/")[0]) or {}
+    return stream.record.collection.match(path) or {}
 
 
 class SliceCopy:
@@ -47,7 +57,6 @@ class SliceCopy:
         self._staging = staging
         self._portions: dict[str, _Portion] = {}
         self._missing: set[str] = set()
-        self._paths: dict[str, Mapping[str, str]] = {}
         self._refused: list[RefusedDocument] = []
         self._refused_count = 0
         self.read = 0
@@ -94,7 +103,7 @@ class SliceCopy:
     def _add(self, document: Document) -> None:
         change = read_document(document, self._run_id)
         try:
-            row = row_of(change, self._stream.record, self._names(change.path), self._keys)
+            row = row_of(change, self._stream.record, names_of(self._stream, change.path), self._keys)
             portion = self._portion(row)
         except Rejected as error:
             # It has no row anywhere: no tenant, or one without tables.
@@ -105,21 +114,6 @@ class SliceCopy:
         if issubclass(self._stream.record, Undeclared):
             portion.kinds |= kinds_of(sent(document.fields, row.record, row.names, self._keys))
         portion.add(Staged(document.name, row.data))
-
-    def _names(self, path: str) -> Mapping[str, str]:
-        """Values of the path's placeholders, as the trigger finds them."""
-        if not self._stream.descendants:
-            return self._stream.names
-        above = path.rpartition("/")[0]
-        if above not in self._paths:
-            record = self._stream.record
-            found = (
-                pattern_of(record).match(above)
-                if issubclass(record, Undeclared)
-                else record.collection and record.collection.match(path)
-            )
-            self._paths[above] = found or {}
-        return self._paths[above]
 
     def _portion(self, row: Row) -> "_Portion":
         found = self._portions.get(row.table)

@@ -406,6 +406,14 @@ def test_a_dry_run_answers_the_estimate_and_copies_nothing(world):
     assert not world.clients.publisher.messages
 
 
+def test_the_estimate_knows_the_size_of_rows_of_many_tenants(world):
+    world.fill(10)
+    world.fill(10, "tenants/other/things")
+    expected = world.backfills.estimate(BackfillAsked(collection="tenants/{tenant_id}/things"))
+    assert expected.documents == 20
+    assert expected.bytes > 20 * 100
+
+
 def test_a_tenant_may_name_collections_of_its_own_only(world):
     assert world.post({"collection": PATH}, "demo")[0] == 202
     assert world.post({"collection": PATH}, "other")[0] == 403
