@@ -8,7 +8,9 @@ from shared.schema.record import Mark, Record
 
 BOTH: tuple[Kind, ...] = ("document", "tenant")
 OPS = "ops"
-NAMES_DOCUMENTS = frozenset(("document_name", "document_names", "document_path", "documents", "key", "refused_documents", "subject"))
+NAMES_DOCUMENTS = frozenset(
+    ("document_name", "document_names", "document_path", "documents", "key", "refused_documents", "subject")
+)
 """Fields of Scout's own state that say which document it is about."""
 
 
