@@ -1,7 +1,6 @@
-"""Group commit: whatever rows wait for a table go out together, as soon as no append of it is in flight.
+"""Group commit: whatever rows wait go out together while at most two appends of their table are in flight.
 
-There is no timer: a lone row leaves at once, and under load batches grow by themselves. Many rows need not wait for
-the append before them: a second one may be in flight. A request is answered when
+There is no timer: a lone row leaves at once, and under load batches grow by themselves. A request is answered when
 its own row is durable and what follows from it (forgetting, publishing) is done, so nothing is held for anybody
 who is gone, and a server that stops gracefully drains by itself.
 """
@@ -17,8 +16,6 @@ from shared.streaming.rows import Row
 from shared.streaming.sink import Connection, RowRefused, RowsRefused, Sink
 
 IN_FLIGHT = 2
-SECOND_ROWS = 32
-"""As many rows as are worth a second append: each costs both sides about the same, however few it holds."""
 BATCH_ROWS = 500
 # A request may hold 10 MB, its envelope included.
 BATCH_BYTES = 9_000_000
@@ -89,7 +86,7 @@ class _Table:
     async def put(self, row: Row) -> None:
         waiting = _Waiting(row, self._loop.create_future())
         self._waiting.append(waiting)
-        if not self._pumping and self._may_send():
+        if not self._pumping and self._in_flight < IN_FLIGHT:
             # Soon, not now: requests that became ready in the same turn of the loop leave in the same batch.
             self._pumping = True
             self._loop.call_soon(self._pump)
@@ -105,15 +102,12 @@ class _Table:
 
     def _pump(self) -> None:
         self._pumping = False
-        while self._waiting and self._may_send():
+        while self._waiting and self._in_flight < IN_FLIGHT:
             batch = self._take()
             self._in_flight += 1
             commit = self._loop.create_task(self._commit(batch))
             self._commits.add(commit)
             commit.add_done_callback(self._commits.discard)
-
-    def _may_send(self) -> bool:
-        return not self._in_flight or (self._in_flight < IN_FLIGHT and len(self._waiting) >= SECOND_ROWS)
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

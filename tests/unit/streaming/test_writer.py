@@ -44,26 +44,7 @@ async def test_requests_of_one_turn_leave_in_one_batch():
     assert followed.batches == [[b"1", b"2", b"3"]]
 
 
-async def test_few_rows_wait_for_the_append_before_them_and_leave_together():
-    sink = FakeSink()
-    sink.held = True
-    writer = Writer(sink, Followed())
-    tasks = [asyncio.create_task(writer.write(row(b"0")))]
-    await settle()
-    for number in range(1, module.SECOND_ROWS):
-        tasks.append(asyncio.create_task(writer.write(row(b"%d" % number))))
-        await settle()
-    assert sink.batches == [1]
-    tasks.append(asyncio.create_task(writer.write(row(b"enough"))))
-    await settle()
-    assert sink.batches == [1, module.SECOND_ROWS]
-    sink.held = False
-    sink.release()
-    await asyncio.gather(*tasks)
-
-
-async def test_at_most_two_appends_of_a_table_are_in_flight(monkeypatch):
-    monkeypatch.setattr(module, "SECOND_ROWS", 1)
+async def test_at_most_two_appends_of_a_table_are_in_flight():
     sink = FakeSink()
     sink.held = True
     writer = Writer(sink, Followed())
