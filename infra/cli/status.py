@@ -47,7 +47,13 @@ def status(
             "bigquery_bytes_billed_at_least": sum(each.bytes_billed for each in found),
             "firestore_reads": len(known) + sum(each.reads for each in found) + waits.pop("reads"),
         }
-        value = {"at": datetime.now(UTC), "streams": [_plain(each) for each in found], **waits, "cost": cost}
+        value = {
+            "at": datetime.now(UTC),
+            "streams": [_plain(each) for each in found],
+            **waits,
+            "unwatched_databases": _unwatched(clients),
+            "cost": cost,
+        }
         if as_json:
             answer(value, True)
         else:
@@ -77,6 +83,12 @@ def _waiting(clients: Clients, tenant: str) -> dict[str, Any]:
     }
 
 
+def _unwatched(clients: Clients) -> list[str]:
+    """Databases that a pattern names and no trigger watches: a pattern may be added without a deployment."""
+    watched = clients.settings.databases.split()
+    return sorted({pattern.database for pattern in clients.patterns.load()} - set(watched))
+
+
 def _plain(each: StreamStatus) -> dict[str, Any]:
     return {**asdict(each), "differs": each.differs}
 
@@ -91,6 +103,9 @@ def _show(found: list[StreamStatus], value: dict[str, Any], everything: bool) ->
         out.print(f"{len(found) - len(shown)} more hold nothing; --all shows them")
     if any(each.differs for each in shown):
         out.print("≠ documents are on their way, or lost: scout verify tells which", style="yellow")
+    for database in value["unwatched_databases"]:
+        said = f'A pattern streams database {database}, which no trigger watches: deploy with DATABASES="{database}"'
+        out.print(said, style="yellow", markup=False)
     letters = value["dead_letters"]
     if letters:
         total = sum(letters.values())

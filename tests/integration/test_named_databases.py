@@ -85,9 +85,17 @@ def test_status_says_how_each_stream_stands_and_what_waits(cloud, clients):
     assert streams["carts"]["merged_at"]
     assert streams["shop_carts"]["merged_at"] is None
     assert told["dead_letters"] == {"InvalidDocument": 1}
+    assert told["unwatched_databases"] == []
     assert told["cost"]["bigquery_bytes_billed_at_least"] == 20 * 1024**2 * len(told["streams"])
-    shown = scout("status", "--tenant", TENANT, environment=cloud.env).stdout
-    for said in ("shop_carts *", "InvalidDocument 1", "hold nothing", "10 MiB a table"):
+    fewer = {**cloud.env, "SCOUT_DATABASES": "(default)"}
+    shown = scout("status", "--tenant", TENANT, environment=fewer).stdout
+    for said in (
+        "shop_carts *",
+        "InvalidDocument 1",
+        "hold nothing",
+        "10 MiB a table",
+        "database shop, which no trigger",
+    ):
         assert said in shown
 
 
