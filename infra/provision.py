@@ -19,6 +19,7 @@ def main(tenant_id: str, settings: str = "{}") -> int:
     from shared.detectors.overrides import problems
     from shared.errors import AppError
     from shared.runtime.clients import connect
+    from shared.schema.names import tenant_id as valid_tenant_id
     from shared.tenants.provision import TENANT_DATASET, provision_tenant
     from shared.tenants.records import SourceSettings
 
@@ -30,7 +31,7 @@ def main(tenant_id: str, settings: str = "{}") -> int:
             return 1
         sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
         clients = connect()
-        fresh = not clients.warehouse.exists(TENANT_DATASET.format(tenant_id=tenant_id))
+        fresh = not clients.warehouse.exists(TENANT_DATASET.format(tenant_id=valid_tenant_id(tenant_id)))
         provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)
         if fresh:
             clients.migrations.start_at_newest(tenant_id)
