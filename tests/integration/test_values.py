@@ -296,6 +296,11 @@ def test_a_collection_that_nobody_declared_hides_what_its_pattern_says(cloud, cl
     cloud.drain()
     found = rows(clients, "people", "email, phone, full_name, JSON_VALUE(data, '$.address.street') AS street")
     assert found == [(hash_of(clients, "jane@example.com"), "***567", "Jane", hash_of(clients, "Long Street 1"))]
+    learned = clients.ops.get(f"streamed_tables/{DATASET}.people")["columns"]
+    assert {(column["field"], column["kind"]) for column in learned} == {
+        *((name, "string") for name in ("email", "full_name", "phone")),
+        ("address", "map"),
+    }
     log = str(rows(clients, "people_raw_changelog", "document_id, data, old_data, path_params, event_id"))
     assert log.count("***567") == 3
     for clear in ("jane@", "1234567", "078-05", "Long Street", "ssn"):
