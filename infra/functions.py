@@ -27,6 +27,8 @@ from shared.streaming.streams import declared_patterns
 
 DEFAULT_DATABASE = "(default)"
 OPS_DATABASE = "ops"
+DEPLOYED_OPS_DATABASE = "scout-ops"
+"""Google's databases have ids of at least four characters; the emulator takes shorter ones."""
 LONGEST_ACK_DEADLINE_SECONDS = 600  # of every subscription: a push answered later comes again, without end
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=48)]
 TopicName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{2,99}$")]
@@ -131,13 +133,14 @@ def streamed_databases(given: Iterable[str] = ()) -> tuple[str, ...]:
     declared = {record.collection.database for record in streamed_records() if record.collection is not None}
     declared |= {pattern.database for pattern in declared_patterns()}
     found = tuple(dict.fromkeys((DEFAULT_DATABASE, *sorted(declared), *given)))
+    for database in (OPS_DATABASE, DEPLOYED_OPS_DATABASE):
+        if database in found:
+            raise FunctionSpecError(f"databases: {database} holds Scout's own state and is not streamed")
     for database in found:
         try:
             TypeAdapter(DatabaseName).validate_python(database)
         except ValidationError:
             raise FunctionSpecError(f"databases: {database!r} is not a Firestore database's name") from None
-    if OPS_DATABASE in found:
-        raise FunctionSpecError(f"databases: {OPS_DATABASE} holds Scout's own state and is not streamed")
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from infra.functions import load_functions
+from infra.functions import DEPLOYED_OPS_DATABASE, load_functions
 from shared.detectors.explanation import pages as detector_pages
 from shared.schema.bigquery import columns, first_line, plain_table
 from shared.schema.firestore import indexes, rules
@@ -47,7 +47,11 @@ def firebase() -> dict[str, Any]:
     return {
         "firestore": [
             {"database": "(default)", "rules": "firestore.rules", "indexes": "firestore.indexes.json"},
-            {"database": "ops", "rules": "firestore.ops.rules", "indexes": "firestore.ops.indexes.json"},
+            {
+                "database": DEPLOYED_OPS_DATABASE,
+                "rules": "firestore.ops.rules",
+                "indexes": "firestore.ops.indexes.json",
+            },
         ]
     }
 

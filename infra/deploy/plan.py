@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.functions import DEFAULT_DATABASE, OPS_DATABASE, FirestoreTrigger, FunctionSpec, topics_of
+from infra.functions import DEFAULT_DATABASE, DEPLOYED_OPS_DATABASE, FirestoreTrigger, FunctionSpec, topics_of
 
 SERVICES = (
     "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc",
@@ -70,6 +70,7 @@ class Target:
         ]
         return {
             "GOOGLE_CLOUD_PROJECT": self.project,
+            "SCOUT_OPS_DATABASE": DEPLOYED_OPS_DATABASE,
             "SCOUT_DATABASES": " ".join(self.databases),
             "SCOUT_DEAD_LETTER_BUCKET": f"{self.project}-dead-letters",
             "SCOUT_BIGQUERY_LOCATION": self.region,
@@ -95,7 +96,7 @@ def script(functions: Iterable[FunctionSpec], target: Target, build: Path) -> st
 
 def _stores(target: Target) -> Iterator[str]:
     location = shlex.quote(target.firestore_location)
-    for name in (DEFAULT_DATABASE, OPS_DATABASE):
+    for name in (DEFAULT_DATABASE, DEPLOYED_OPS_DATABASE):
         database = f"--database={shlex.quote(name)}"
         yield _unless("firestore databases", name, f"--location={location}", describe=database, create=database)
     bucket = f"gs://{target.project}-dead-letters"

@@ -1,6 +1,8 @@
 """The deployment as a plan: what it stages stands alone, and its script says what each function declares."""
 
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -120,6 +122,13 @@ def test_the_hash_key_is_made_once_and_reaches_those_that_need_it_alone(tmp_path
             assert made < called.index(given[0]) < called.index(deployed[0])
     assert "SCOUT_HASH_KEY" in FUNCTIONS["stream_document"].secrets
     assert "SCOUT_HASH_KEY" not in FUNCTIONS["run_detectors"].secrets
+
+
+def test_every_database_has_an_id_that_google_takes(lines):
+    named = set(re.findall(r"databases create --database='?([^' ]+)", "\n".join(lines)))
+    rules = json.loads((ROOT / "infra" / "generated" / "firebase.json").read_text())["firestore"]
+    assert named == {each["database"] for each in rules} == {"(default)", TARGET.environment()["SCOUT_OPS_DATABASE"]}
+    assert all(re.fullmatch(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in named)
 
 
 def test_one_number_sets_the_platforms_concurrency_and_the_threads(lines):

@@ -105,7 +105,7 @@ def test_databases_that_are_streamed_begin_with_the_declared_ones():
     assert streamed_databases(["shop", "(default)", "shop"]) == ("(default)", "shop")
 
 
-@pytest.mark.parametrize("name", ["Shop", "a", "shop;rm", "ops"])
+@pytest.mark.parametrize("name", ["Shop", "a", "shop;rm", "ops", "scout-ops"])
 def test_a_database_that_cannot_be_streamed_is_named(name):
     with pytest.raises(FunctionSpecError, match=name):
         streamed_databases([name])
