@@ -115,7 +115,8 @@ class Adopter:
         values = self._documents.get(f"streamed_tables/{target.view}")
         if values is not None:
             streamed = Pattern.model_validate(StreamedTable.model_validate(values).pattern)
-            if streamed != extension.pattern:
+            # What else the pattern says may have been changed since, by hand.
+            if (streamed.path, streamed.database) != (extension.pattern.path, extension.pattern.database):
                 yield f"{target.view} holds {streamed.path} of {streamed.database}: say another --table"
         elif known is None:
             names = (target.view, target.base, target.own_log, target.history)
