@@ -87,9 +87,9 @@ class FirestoreScan:
         return self._count(stream, at, Slice(), where)
 
     def slices(self, stream: Stream, wanted: int, at: datetime) -> list[Slice]:
-        points = [] if wanted < 2 else self._partition_points(stream, wanted, at)
-        if points is None:
-            points = self._counted_points(stream, wanted, at)
+        points = self._partition_points(stream, wanted, at)
+        if len(points) < wanted // 2:
+            points = self._counted_points(stream, wanted, at) or points
         edges = ["", *points, ""]
         return [Slice(first, end) for first, end in pairwise(edges)]
 
@@ -195,13 +195,13 @@ class FirestoreScan:
 
     # --- slices ----------------------------------------------------------------------------------------------------
 
-    def _partition_points(self, stream: Stream, wanted: int, at: datetime) -> list[str] | None:
-        """The cuts that Firestore itself proposes for a collection group; None where it has none to propose.
+    def _partition_points(self, stream: Stream, wanted: int, at: datetime) -> list[str]:
+        """The cuts that Firestore itself proposes for a collection group; none where it does not have PartitionQuery.
 
         It knows groups of a whole database only: of those it names, the ones within the stream are taken.
         """
-        if not stream.descendants:
-            return None
+        if not stream.descendants or wanted < 2:
+            return []
         database = self._database(stream.database)
         request = PartitionQuery(parent=database.root, partition_count=wanted - 1)
         structured = request.structured_query
@@ -213,21 +213,19 @@ class FirestoreScan:
             try:
                 answer = self._tried(lambda: database.partitions(request))
             except Rejected:
-                # The emulator does not have it.
-                return None
+                return []
             points += [cursor.values[0].reference_value for cursor in answer.partitions]
             request.page_token = answer.next_page_token
             if not request.page_token:
                 break
         below = f"{database.root}/{stream.parent}/" if stream.parent else database.root
-        inside = sorted({point for point in points if point.startswith(below)}, key=lambda name: name.split("/"))
-        return inside if len(inside) >= wanted // 2 else None
+        return sorted({point for point in points if point.startswith(below)}, key=lambda name: name.split("/"))
 
     def _counted_points(self, stream: Stream, wanted: int, at: datetime) -> list[str]:
         """Cuts at ids, found by counting. Of a group below many documents, at ids of those."""
         root = self._database(stream.database).root
         base = _base(stream)
-        if base is None:
+        if base is None or wanted < 2:
             return []
         base = f"{root}/{base}"
 

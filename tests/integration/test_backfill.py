@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -228,7 +229,7 @@ def test_a_run_that_is_killed_goes_on_and_each_document_is_there_once(lab, cloud
             assert process.poll() is None, process.communicate()[1].decode()
         os.kill(process.pid, signal.SIGKILL)
         said = process.communicate()[1].decode()
-    run_id = said.split()[1].rstrip(";")
+    (run_id,) = re.findall(r"^run ([\w-]+);", said, re.MULTILINE)
     assert lab.clients.backfills.get(run_id).status == "copying"
     assert lab.clients.progress.get(run_id).status == "running"
     code, other = lab.scout("--yes")

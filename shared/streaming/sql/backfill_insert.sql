@@ -12,9 +12,7 @@ WITH
   newest AS (
     SELECT {{ columns | join(", ") }}
     FROM `{{ staging }}`
-{% if portioned %}
-    WHERE ABS(MOD(FARM_FINGERPRINT(document_name), @portions)) = @portion
-{% endif %}
+    WHERE {{ "ABS(MOD(FARM_FINGERPRINT(document_name), @portions)) = @portion" if portioned else "TRUE" }}
     QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, appended_at) = 1
   )
 SELECT {% for column in columns %}{{ "CURRENT_TIMESTAMP() AS appended_at" if column == "appended_at" else "newest." + column }}{{ ", " if not loop.last }}{% endfor %}
