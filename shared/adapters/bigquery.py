@@ -148,8 +148,12 @@ class BigQueryWarehouse:
             try:
                 found = self.client.get_table(reference)
             except exceptions.NotFound:
-                self.client.create_table(_table(reference, definition), exists_ok=True)
-                return
+                try:
+                    self.client.create_table(_table(reference, definition))
+                    return
+                except exceptions.Conflict:
+                    # Somebody else made it meanwhile, perhaps of an older declaration.
+                    found = self.client.get_table(reference)
             present = {field.name for field in found.schema}
             missing = [column.nullable() for column in definition.columns if column.name not in present]
             if missing:

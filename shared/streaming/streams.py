@@ -16,7 +16,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_serializer, model_validator
 
-from shared.errors import BadRequest, NotFound
+from shared.errors import BadRequest, NotFound, NotNow
 from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Transforms, Undeclared
 from shared.schema.registry import streamed_records
 from shared.streaming.steps import steps_of_paths
@@ -47,6 +47,8 @@ class Pattern(BaseModel):
     log_retention_days: int | None = Field(None, ge=1)
     merge_every_seconds: int = Field(900, ge=60)
     ttl_field: str | None = None
+    paused: bool = False
+    """True: its documents wait, as the pattern is being changed or cannot be read. No other pattern takes them."""
 
     # What becomes of fields before they leave for BigQuery, by path (shared/schema/record.py, Transforms).
     drop: tuple[str, ...] = ()
@@ -164,9 +166,14 @@ def _declared(path: str, database: str) -> tuple[type[Record], dict[str, str]] |
 
 
 def undeclared(path: str, database: str, patterns: Iterable[Pattern]) -> tuple[type[Record], dict[str, str]] | None:
-    """The record of a collection that a pattern takes, and the values of the pattern's placeholders."""
+    """The record of a collection that a pattern takes, and the values of the pattern's placeholders.
+
+    NotNow where the pattern is paused.
+    """
     for pattern in patterns:
         if pattern.database == database and (values := pattern.match(path)) is not None:
+            if pattern.paused:
+                raise NotNow("the collection's pattern is paused, or not valid", field="pattern", path=pattern.path)
             return pattern.record(values), values
     return None
 

@@ -9,11 +9,10 @@ as 2.
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pydantic import BaseModel
 
-from shared.streaming.values import Fields
+from shared.streaming.values import Fields, is_vector
 
 KINDS = {
     "string_value": "string",
@@ -71,7 +70,9 @@ def kinds_of(fields: Fields) -> frozenset[Kind]:
     for name in fields:
         kind = fields[name].WhichOneof("value_type")
         if kind in KINDS:
-            found.append((name, "vector" if kind == "map_value" and _is_vector(fields[name]) else KINDS[kind]))
+            found.append(
+                (name, "vector" if kind == "map_value" and is_vector(fields[name].map_value.fields) else KINDS[kind])
+            )
     return frozenset(found)
 
 
@@ -146,8 +147,3 @@ def _column_name(name: str) -> str:
     if FORBIDDEN.match(plain):
         plain = f"f_{plain}"
     return plain if plain.removeprefix("f_") == name else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _is_vector(value: Any) -> bool:
-    fields = value.map_value.fields
-    return len(fields) == 2 and "__type__" in fields and fields["__type__"].string_value == "__vector__"

@@ -42,19 +42,30 @@ class Patterns:
         return self._patterns
 
     def load(self) -> tuple[Pattern, ...]:
-        """Read them. One that is not valid (somebody wrote it by hand) takes no other with it."""
-        added = []
-        for _, values in self._documents().find("streams"):
-            try:
-                added.append(Pattern.model_validate(values.get("pattern")))
-            except ValidationError:
-                continue
+        """Read them. Where one is not valid, written by hand, its documents wait; it takes no other with it."""
+        added = [
+            pattern for _, values in self._documents().find("streams") if (pattern := _read(values.get("pattern")))
+        ]
         self._patterns, self._read_at = (*added, *declared_patterns()), self._clock()
         return self._patterns
 
     def stream_of(self, collection_path: str, database: str = "(default)") -> Stream:
         """The stream of one collection by its path, by what is declared and what was added."""
         return stream_of(collection_path, database, self.load())
+
+
+def _read(values: Any) -> Pattern | None:
+    """A pattern; a paused one where it is not valid: a broader pattern would let out what it may have hidden."""
+    try:
+        return Pattern.model_validate(values)
+    except ValidationError:
+        pass
+    known = values if isinstance(values, dict) else {}
+    try:
+        place = {name: known[name] for name in ("path", "database") if name in known}
+        return Pattern.model_validate({**place, "table": "paused.paused", "paused": True})
+    except ValidationError:
+        return None
 
 
 class UndeclaredTables:

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.errors import BadRequest, NotFound
+from shared.errors import BadRequest, NotFound, NotNow
 from shared.schema.record import Undeclared
 from shared.sources.records import GaPagePerformance
 from shared.streaming.streams import Pattern, declared_patterns, pattern_of, stream_of, table_name, undeclared
@@ -100,9 +100,19 @@ def test_patterns_that_were_added_are_read_each_minute_and_come_first():
     assert patterns.stale
     assert patterns.load() == declared_patterns()
     documents.put("streams/users", {"pattern": {"path": "users", "table": "export.users"}})
-    documents.put("streams/broken", {"pattern": {"path": 7}})
+    documents.put("streams/nowhere", {"pattern": {"path": 7}})
     assert not patterns.stale
     time[0] += 61
     assert patterns.stale
     assert [pattern.path for pattern in patterns.load()[:2]] == ["users", declared_patterns()[0].path]
     assert patterns.stream_of("users").record.table.name == "export.users"
+
+
+def test_what_a_pattern_that_is_not_valid_would_take_waits_and_falls_to_no_broader_one():
+    documents = FakeDocuments()
+    broken = {"path": "tenants/{tenant_id}/patients", "table": "aso_tenant_{tenant_id}.patients", "hash": "name"}
+    documents.put("streams/patients", {"pattern": broken})
+    patterns = Patterns(lambda: documents)
+    with pytest.raises(NotNow, match="paused"):
+        patterns.stream_of("tenants/demo/patients")
+    assert patterns.stream_of("tenants/demo/things").record.table is not None
