@@ -31,7 +31,8 @@ def main(tenant_id: str, settings: str = "{}") -> int:
             return 1
         sources = {name: SourceSettings(**values) for name, values in given.pop("sources", {}).items()}
         clients = connect()
-        fresh = not clients.warehouse.exists(TENANT_DATASET.format(tenant_id=valid_tenant_id(tenant_id)))
+        dataset = TENANT_DATASET.format(tenant_id=valid_tenant_id(tenant_id))
+        fresh = not clients.warehouse.exists(dataset)
         provision_tenant(clients.documents, clients.warehouse, tenant_id, sources=sources, **given)
         if fresh:
             clients.migrations.start_at_newest(tenant_id)
