@@ -23,6 +23,7 @@ TARGET = Target("my-project", "europe-west4", "eur3", "redis://10.0.0.3:6379/0",
 PLAYED = """#!/usr/bin/env bash
 printf '%s\\n' "$(basename "$0") $*" >> "$CALLED"
 case "$*" in
+  *" --data-file=-"*) cat > /dev/null;;
   *"databases describe --database=gone "*) echo "NOT_FOUND: gone" >&2; exit 1;;
   *"databases describe --database=shop "*) echo eur3;;
   *"databases describe "*) echo nam5;;
