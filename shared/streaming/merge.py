@@ -100,6 +100,8 @@ class Merger:
                     "streaming/sql/merge.sql",
                     **names,
                     columns=base_table(record).column_names(),
+                    # What older code merges lacks the columns of newer rows: they are to be filled once more.
+                    schema_version=record.schema_version,
                     pruned_by=partition if pruned else None,
                 ),
                 tail_from=tail_from,

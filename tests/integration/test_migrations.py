@@ -177,6 +177,17 @@ def test_older_code_goes_on_beside_columns_that_it_does_not_know(lab):
     assert [name for name, _ in lab.rows("note_id, color")] == ["before", "new", "old"]
 
 
+def test_what_older_code_merged_of_newer_rows_is_filled_again(lab):
+    provision(lab.warehouse, New, lab.names)
+    lab.stream(New, ("a", note("a", color="red"), 10))
+    lab.merge(New)
+    lab.stream(New, ("a", note("a", color="blue"), 20))
+    lab.merge(Old)
+    assert lab.rows("note_id, color, schema_version", "evolving_base") == [("a", "red", 1)], "told apart by its version"
+    lab.migrate(AddColumns((New,)), Refill(New))
+    assert lab.rows("note_id, color, schema_version") == [("a", "blue", 2)]
+
+
 def test_newer_code_merges_into_a_base_that_lacks_the_column_once_it_is_provisioned(lab):
     provision(lab.warehouse, Old, lab.names)
     lab.stream(Old, ("a", note("a"), 10))

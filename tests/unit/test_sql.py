@@ -221,7 +221,7 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
     partition = record.table.partition_by if record.table else None
     yield "streaming/sql/exact_view.sql", exact_view(record, DATASET, datetime(2026, 1, 1, tzinfo=UTC))
     for field in {partition, None}:
-        names = {"log": log, "base": base, "columns": base_table(record).column_names()}
+        names = {"log": log, "base": base, "columns": base_table(record).column_names(), "schema_version": 1}
         yield "streaming/sql/merge.sql", render("streaming/sql/merge.sql", **names, pruned_by=field)
         yield "streaming/sql/tail.sql", render("streaming/sql/tail.sql", log=log, base=base, partition=field)
     if partition:

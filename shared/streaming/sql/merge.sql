@@ -1,7 +1,15 @@
 MERGE `{{ base }}` AS base
 USING (
-  SELECT {% for column in columns %}{{ "IF(deleted, old_data, NULL) AS old_data" if column == "old_data" else column }}{{ ", " if not loop.last }}{% endfor %}
-
+  SELECT
+{% for column in columns %}
+{% if column == "old_data" %}
+    IF(deleted, old_data, NULL) AS old_data{{ "," if not loop.last }}
+{% elif column == "schema_version" %}
+    LEAST(schema_version, {{ schema_version }}) AS schema_version{{ "," if not loop.last }}
+{% else %}
+    {{ column }}{{ "," if not loop.last }}
+{% endif %}
+{% endfor %}
   FROM `{{ log }}`
   WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
 {% if pruned_by %}
