@@ -72,6 +72,8 @@ def inspect(warehouse: Warehouse, extension: Extension) -> Inspection:
     counts, others = extension.inspection(found.columns)
     _count(found, warehouse.query(counts)[0])
     found.others = [Others(collection=row["collection"], rows=row["row_count"]) for row in warehouse.query(others)]
+    if found.operations["IMPORT"] and any("/databases/(default)/" not in one.collection for one in found.others):
+        found.remarks.append("imports are always named (default): some imports may be of another database")
     found.values = [row["value"] for row in warehouse.query(extension.values())] if extension.placeholder else [""]
     for dataset in (extension.target(value).dataset for value in found.values):
         if not warehouse.exists(dataset):
