@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.terminal import REFUSED, AsJson, answer, err, progress, rows, working
+from infra.cli.terminal import REFUSED, AsJson, answer, err, progress, refuse, rows, working
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,6 +92,8 @@ def show(found: Verification, differences: list[Difference], as_json: bool) -> N
             err.print(f"scout repair {found.run_id} repairs them", style="dim", markup=False)
     if left:
         raise typer.Exit(REFUSED)
+    if not any(found.counts.values()):
+        refuse(f"neither side holds a document of {found.subject}", "is it spelled as in Firestore? scout status lists")
 
 
 def table(found: Verification) -> Table:

@@ -34,7 +34,7 @@ class Erasures:
 
         NotFound for a tenant of which nothing is there.
         """
-        if subject.database == "ops":
+        if subject.database == self._needs.ops_database:
             raise BadRequest("Scout's own state is not erased by document", field="database", expected="(default)")
         for found in self._open():
             if (found.kind, found.subject, found.database) == (subject.kind, subject.path, subject.database):

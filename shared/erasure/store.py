@@ -114,3 +114,5 @@ class Needs:
     leases: Callable[[], Leases]
     patterns: Callable[[], Iterable[Pattern]]
     """Which undeclared collections are streamed."""
+    ops_database: str = "ops"
+    """How the database of Scout's own state is called in this deployment."""

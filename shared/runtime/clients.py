@@ -319,6 +319,7 @@ class Clients:
             cache=lambda: self.cache,
             leases=lambda: self.leases,
             patterns=self.patterns.load,
+            ops_database=at.ops_database,
         )
         return Erasures(needs, stores(needs))
 

@@ -51,7 +51,10 @@ class FirestoreDocuments:
     def _databases(self, subject: Subject) -> list[str]:
         if subject.kind == "document":
             return [subject.database]
-        return sorted({*self._needs.databases, *(pattern.database for pattern in self._needs.patterns())} - {OPS})
+        return sorted(
+            {*self._needs.databases, *(pattern.database for pattern in self._needs.patterns())}
+            - {self._needs.ops_database}
+        )
 
     def _shared_collections(self, database: str) -> list[str]:
         return [
