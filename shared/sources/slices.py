@@ -10,33 +10,41 @@ SLICE_SECONDS = 240
 
 
 class Days:
-    """Which days of a feed are complete while its pages come in the order of days."""
+    """Which days of a feed are known whole while its pages come in the order of days.
+
+    A slice that goes on somewhere in the middle may begin with the end of a day whose beginning it never saw: its first
+    day is never called complete.
+    """
 
     def __init__(self, began_at: str) -> None:
         self._began_at = began_at
+        self._cut: str | None = None
         self._open: dict[str, set[str]] = {}
         self._opened_at: dict[str, str] = {}
-        self._partial: str | None = None
 
     def complete(self, page: Page, position: str) -> dict[str, set[str]]:
         """Days -> ids of their documents, of those days that end with this page."""
         for name, fields in page.documents:
             day = fields["date"]
+            if self._began_at and self._cut is None:
+                self._cut = day
             self._open.setdefault(day, set()).add(name)
             self._opened_at.setdefault(day, position)
         last = max(self._open, default=None) if page.following is not None else None
         done = {day: self._open.pop(day) for day in list(self._open) if day != last}
         for day in done:
             self._opened_at.pop(day)
+        done.pop(self._cut or "", None)
         return done
 
     def resume_at(self, position: str) -> str:
-        """Where to go on so that no day is known in part: at the page in which the open one began.
+        """Where to go on so that the open day is seen whole: at the page in which it began.
 
-        Where that is where this slice began the day is too long for one slice: then it goes on, and nothing is removed
-        of that day.
+        Where that is where this slice began the day is too long for one slice: then it goes on at `position`, and
+        nothing is removed of that day.
         """
-        began = min(self._opened_at.values(), default=position)
+        # Days come in order, so at most one is open.
+        began = next(iter(self._opened_at.values()), position)
         return position if began == self._began_at else began
 
 

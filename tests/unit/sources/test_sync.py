@@ -48,7 +48,8 @@ class PlayedSource:
                 raise self.error
             offset = int(position or 0)
             numbers = range(offset, min(offset + PAGE, self.rows))
-            documents = [(f"row-{n}", {"date": day_of(n), "number": n, "sync_run_id": pull.run_id}) for n in numbers]
+            common = {"property_id": pull.settings.property_id, "sync_run_id": pull.run_id}
+            documents = [(f"row-{n}", {"date": day_of(n), "number": n, **common}) for n in numbers]
             position = str(offset + len(documents))
             more = int(position) < self.rows
             yield Page(documents, position if more else None, self.rows)
@@ -57,8 +58,8 @@ class PlayedSource:
 
 
 def day_of(number: int) -> str:
-    """The days come in order, as a source that restates them gives them: two rows, then the rest."""
-    return "2026-01-01" if number < PAGE else "2026-01-02"
+    """The days come in order, as a source that restates them gives them; a page holds the end of one and another."""
+    return "2026-01-01" if number <= PAGE else "2026-01-02"
 
 
 class World:
@@ -216,6 +217,22 @@ def test_a_day_cut_by_a_slice_is_pulled_whole_again_before_rows_of_it_are_remove
     assert len([name for name in world.raw if name.startswith(f"tenants/demo/{FIRST}/")]) == ROWS
 
 
+@pytest.mark.parametrize("rows", range(1, 10))
+@pytest.mark.parametrize("broken", ["2", "4", "6", "8"])
+@pytest.mark.parametrize("again", [False, True])
+def test_wherever_a_sync_is_cut_no_row_that_the_source_reports_is_removed(rows: int, broken: str, again: bool):
+    world = World()
+    world.source.rows = rows
+    if again:
+        world.run()
+    world.source.broken = (FIRST, broken)
+    world.run(run_id="run-2")
+    world.source.broken = None
+    while isinstance(handed := world.publisher.messages[-1], SyncRequested):
+        world.sync.run(handed)
+    assert len([name for name in world.raw if name.startswith(f"tenants/demo/{FIRST}/")]) == rows
+
+
 def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
     world.run()
     writes, raw = len([path for path in world.documents.writes if path.count("/") == 3]), dict(world.raw)
@@ -229,7 +246,11 @@ def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
     assert world.raw == raw
     ledger = world.ledger(run_id="run-2")
     assert ledger["pages"] == {"0": {}, "2": {}, "4": {}}
-    assert ledger["unchanged"] == {"0": {"2026-01-01": 2}, "2": {"2026-01-02": 2}, "4": {"2026-01-02": 1}}
+    assert ledger["unchanged"] == {
+        "0": {"2026-01-01": 2},
+        "2": {"2026-01-01": 1, "2026-01-02": 1},
+        "4": {"2026-01-02": 1},
+    }
 
 
 def test_what_a_run_wrote_before_it_was_repeated_counts_as_written(world: World):
@@ -256,7 +277,7 @@ def test_ledger_counts_documents_by_day_and_says_when_it_is_complete(world: Worl
     ledger = world.ledger()
     assert ledger["pages"] == {
         "0": {"2026-01-01": 2},
-        "2": {"2026-01-02": 2},
+        "2": {"2026-01-01": 1, "2026-01-02": 1},
         "4": {"2026-01-02": 1},
     }
     assert (ledger["reported"], ledger["complete"], ledger["collection_name"]) == (ROWS, True, FIRST)
