@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DAY_MILLISECONDS = 86_400_000
 TIMEOUT_SECONDS = 300.0
+CHANGE_SECONDS = 480.0
+"""For what changes rows: less than any lease under which it runs, and than the ten minutes that a merge looks back."""
 
 SCALARS: tuple[tuple[type, str], ...] = (
     (bool, "BOOL"),
@@ -107,7 +109,7 @@ class BigQueryWarehouse:
 
     def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         with translated():
-            return [dict(row.items()) for row in self._run(sql, parameters).result(timeout=TIMEOUT_SECONDS)]
+            return [dict(row.items()) for row in _result(self._run(sql, parameters), TIMEOUT_SECONDS)]
 
     def estimate(self, sql: str, **parameters: Any) -> int:
         with translated():
@@ -118,13 +120,13 @@ class BigQueryWarehouse:
         until = datetime.now(UTC) + timedelta(hours=2)
         kept = f"OPTIONS (expiration_timestamp = TIMESTAMP '{until:%Y-%m-%d %H}:00:00+00')"
         with translated():
-            self._run(f"CREATE OR REPLACE TABLE `{into}` {kept} AS\n{sql}", parameters).result(timeout=TIMEOUT_SECONDS)
+            _result(self._run(f"CREATE OR REPLACE TABLE `{into}` {kept} AS\n{sql}", parameters), TIMEOUT_SECONDS)
             return self._reader.columns(into)
 
     def execute(self, sql: str, **parameters: Any) -> int:
         with translated():
             job = self._run(sql, parameters)
-            job.result(timeout=TIMEOUT_SECONDS)
+            _result(job, CHANGE_SECONDS)
         return int(job.num_dml_affected_rows or 0)
 
     def load(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -132,7 +134,7 @@ class BigQueryWarehouse:
         configuration = bigquery.LoadJobConfig(source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON)
         with translated():
             job = self.client.load_table_from_file(data, table, job_config=configuration)
-            job.result(timeout=TIMEOUT_SECONDS)
+            _result(job, CHANGE_SECONDS)
         return int(job.output_rows or 0)
 
     def ensure_dataset(self, name: str, labels: Mapping[str, str] | None = None) -> None:
@@ -207,6 +209,15 @@ class BigQueryWarehouse:
         if dry_run:
             configuration.dry_run, configuration.use_query_cache = True, False
         return self.client.query(sql, job_config=configuration)
+
+
+def _result(job: Any, seconds: float) -> Any:
+    """What a job answers. One that takes longer is cancelled: what nobody waits for must not change anything later."""
+    try:
+        return job.result(timeout=seconds)
+    except TimeoutError:
+        job.cancel()
+        raise
 
 
 def _table(reference: str, definition: TableDefinition) -> bigquery.Table:
