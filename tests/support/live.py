@@ -13,7 +13,7 @@ from google.cloud.firestore_v1.types import firestore as rpc
 from shared.runtime.clients import Clients
 from shared.streaming.change import EventData
 
-Version = tuple[int, bool]
+PACE_SECONDS = 0.05
 
 
 class Live:
@@ -35,7 +35,8 @@ class Live:
         wrong: list[str] = []
         waiting: list[asyncio.Task[None]] = []
         while not done.is_set():
-            events = await asyncio.to_thread(self._step)
+            # A pace, so that both sides get their share of the machine.
+            _, events = await asyncio.gather(asyncio.sleep(PACE_SECONDS), asyncio.to_thread(self._step))
             for body in events:
                 for _ in range(self._chance.choice((1, 1, 2))):
                     waiting.append(asyncio.create_task(self._deliver(body, self._chance.random())))
