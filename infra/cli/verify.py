@@ -25,13 +25,14 @@ def verify(
     database: Annotated[str, typer.Option(help="Firestore database.")] = "(default)",
     tenant: Annotated[str, typer.Option(help="Of a collection that tenants share: whose documents.")] = "",
     repair: Annotated[bool, typer.Option("--repair", help="Repair what is found.")] = False,
-    settle: Annotated[float, typer.Option(min=0, help="Seconds that a write may be on its way.")] = 60.0,
+    settle: Annotated[float, typer.Option(min=0, max=120, help="Seconds that a write may be on its way.")] = 60.0,
     run: Annotated[str, typer.Option(help="Go on with this run.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare a collection with BigQuery, document by document. Exit code 0: equal, 1: something differs."""
     from shared.comparison.messages import ReconcileAsked
     from shared.errors import BadRequest
+    from shared.runtime.invocation import parse
     from shared.streaming.reconcile import new_run_id
 
     with working() as clients:
@@ -39,7 +40,8 @@ def verify(
         if not run and not collection:
             raise BadRequest("nothing to compare", collection="its path: tenants/demo/things; or --run ID")
         if collection:
-            asked = ReconcileAsked(collection=collection, database=database, repair=repair, settle_seconds=settle)
+            wanted = {"collection": collection, "database": database, "repair": repair, "settle_seconds": settle}
+            asked = parse(ReconcileAsked, wanted)
             clients.reconciler.start(run_id, asked, tenant or None, "scout")
         err.print(f"run {run_id}; scout verify --run {run_id} goes on with it", style="dim", markup=False)
         found = carried_on(clients.reconciler, run_id, quiet=as_json)

@@ -10,7 +10,7 @@ from typing import Any
 from shared.comparison.messages import ReconcileAsked, ReconcileRequested
 from shared.comparison.records import KEPT_FOR, Difference, Verification
 from shared.comparison.verification import KIND, Verifications
-from shared.errors import Forbidden, NotFound, Unavailable
+from shared.errors import BadRequest, Forbidden, NotFound, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Progress
@@ -27,6 +27,7 @@ from shared.tenants.fan_out import Asked, ask_each
 LEASE_SECONDS = 600.0
 SLICE_SECONDS = 240.0
 """After this long a slice hands over: settling and the last looks still fit into the function's time."""
+RUN_ID = re.compile(r"[\w.-]{1,100}")
 TENANT_PATH = re.compile(r"tenants/([^/{}]+)/")
 
 
@@ -83,6 +84,7 @@ class Reconciler:
 
     def start(self, run_id: str, asked: ReconcileAsked, tenant_id: str | None, requested_by: str) -> Verification:
         """Note a comparison of one collection; one that has begun under this id goes on instead."""
+        _check(run_id)
         path = asked.collection or ""
         self._stream(path, asked.database, tenant_id)
         now = self._now()
@@ -130,6 +132,7 @@ class Reconciler:
 
     def get(self, run_id: str) -> Verification:
         """The comparison; NotFound where there is none."""
+        _check(run_id)
         found = self._verifications.get(run_id)
         if found is None:
             raise NotFound("no such run", field="run_id", expected="the run_id of a verification")
@@ -177,6 +180,11 @@ class Reconciler:
 def new_run_id() -> str:
     """A run id that says what it is."""
     return f"verify-{secrets.token_hex(5)}"
+
+
+def _check(run_id: str) -> None:
+    if not RUN_ID.fullmatch(run_id):
+        raise BadRequest("not a run's id", field="run_id", expected="at most 100 letters, digits, - . _")
 
 
 def _filled(path: str, names: Mapping[str, str]) -> str:

@@ -81,7 +81,8 @@ class StreamComparand:
         return self._scan.count(self._stream, moment, where_of(self._stream))
 
     def close(self) -> None:
-        self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=self.fingerprints))
+        if self.tables.exist():
+            self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=self.fingerprints))
 
 
 class StreamTables:
