@@ -18,12 +18,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from shared.errors import BadRequest, NotFound, NotNow
 from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Transforms, Undeclared
-from shared.schema.registry import streamed_records
+from shared.schema.registry import records, streamed_records
 from shared.streaming.steps import steps_of_paths
 
 DECLARED = Path(__file__).with_name("collections.yaml")
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 NAME_LENGTH = 200
+BESIDE = re.compile(r"(_base|_raw_changelog|_raw_latest|_history|_refill)$|_backfill_|_fingerprints")
+"""How the tables beside a view are called."""
 
 
 def _pairs(rename: Any) -> Any:
@@ -107,7 +109,10 @@ class Pattern(BaseModel):
         named = set(PLACEHOLDER.findall(table))
         fixed = {name: value for name, value in values.items() if name in named}
         path = "/".join(fixed.get(part[1:-1], part) if part.startswith("{") else part for part in self.path.split("/"))
-        return _record(self, path, f"{dataset}.{table_name(table.format(**fixed))}")
+        name = table.format(**fixed)
+        if fixed and _may_be_anothers(name, fixed.values()):
+            name = f"{name}_{_hash(path)}"
+        return _record(self, path, f"{dataset}.{table_name(name)}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,22 @@ class Stream:
 def table_name(text: str) -> str:
     """A collection's id as BigQuery takes it for a table; what had to be changed is told apart by a hash."""
     plain = NOT_A_NAME.sub("_", text)[:NAME_LENGTH]
-    return plain if plain == text else f"{plain}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return plain if plain == text else f"{plain}_{_hash(text)}"
+
+
+def _may_be_anothers(name: str, values: Iterable[str]) -> bool:
+    """True for a table's name that another collection's, or one of the tables beside a view, may have as well."""
+    unclear = any("__" in value or value.startswith("_") or value.endswith("_") for value in values)
+    return unclear or BESIDE.search(name) is not None or name in _declared_tables()
+
+
+@cache
+def _declared_tables() -> frozenset[str]:
+    return frozenset(record.table.table for record in records() if record.table is not None)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @cache

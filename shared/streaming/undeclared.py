@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.errors import TenantNotProvisioned
+from shared.errors import Rejected, TenantNotProvisioned
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import PLACEHOLDER, Record
 from shared.schema.registry import streamed_records
@@ -115,6 +115,8 @@ class UndeclaredTables:
 
         def widen(values: dict[str, Any] | None) -> dict[str, Any] | None:
             table = StreamedTable.model_validate(values or self._new(record, view, names))
+            if _path(of_table(table)[0]) != _path(record):
+                raise Rejected("another collection has a table of that name", table=view)
             columns = learn(table.columns, kinds, RESERVED)
             if values and columns == tuple(table.columns):
                 return None
@@ -156,6 +158,10 @@ class UndeclaredTables:
             return {**values, "view_columns": max(shown, values["view_columns"])} if values else None
 
         self._documents.transact(f"streamed_tables/{table.view}", note)
+
+
+def _path(record: type[Record]) -> str:
+    return record.collection.path if record.collection else ""
 
 
 def learned_columns(documents: Documents, view: str) -> list[LearnedColumn]:

@@ -202,7 +202,7 @@ def test_a_subcollection_of_many_documents_is_copied_as_one(lab):
     lab.put({"elsewhere": {"n": 1}}, f"tenants/{TENANT}/items")
     run = lab.copy("--slices", "3", collection=f"{lab.path}/{{order_id}}/items")
     assert (run.read, run.added, run.slice_count) == (60, 60, 3)
-    found = lab.rows("path_params, COUNT(*) AS n", f"{lab.name}_items", where="TRUE GROUP BY 1")
+    found = lab.rows("path_params, COUNT(*) AS n", f"{lab.name}__items", where="TRUE GROUP BY 1")
     assert [(orjson.loads(params)["parent_id"], n) for params, n in found] == [("a", 20), ("b", 20), ("c", 20)]
 
 

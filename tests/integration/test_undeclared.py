@@ -90,7 +90,7 @@ def test_it_is_merged_deleted_and_comes_back_like_a_declared_one(lab):
 
 def test_a_subcollection_of_every_document_goes_to_one_table(lab):
     lab.stream(("orders/o1/items/a", {"n": 1}, None, 10), ("orders/o2/items/a", {"n": 2}, None, 10))
-    found = lab.rows("orders_items", "n, JSON_VALUE(path_params, '$.parent_id') AS parent_id, document_id")
+    found = lab.rows("orders__items", "n, JSON_VALUE(path_params, '$.parent_id') AS parent_id, document_id")
     assert sorted(found) == [(1, "o1", "a"), (2, "o2", "a")]
 
 

@@ -412,7 +412,7 @@ def test_keys_of_a_group_are_in_one_order_on_both_sides(lab):
     assert lab.verify("orders/{order_id}/items").counts == {"equal": 64}
     # One of them alone: rows of the others, in the same table, are not its.
     assert lab.verify("orders/a-b/items").counts == {"equal": 8}
-    lab.sql("DELETE FROM `$.orders_items_raw_changelog` WHERE document_id = 'a.b'")
+    lab.sql("DELETE FROM `$.orders__items_raw_changelog` WHERE document_id = 'a.b'")
     assert lab.verify("orders/a-b/items").counts == {"equal": 7, "missing": 1}
     assert lab.verify("orders/{order_id}/items", repair=True).repairs == {"repaired": 8}
     assert lab.verify("orders/{order_id}/items").counts == {"equal": 64}

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from shared.errors import BadRequest, NotFound, NotNow
 from shared.schema.record import Undeclared
+from shared.schema.registry import records
 from shared.sources.records import GaPagePerformance
 from shared.streaming.streams import Pattern, declared_patterns, pattern_of, stream_of, table_name, undeclared
 from shared.streaming.undeclared import Patterns
@@ -41,7 +42,7 @@ def test_an_undeclared_collection_gets_a_record_of_its_own_and_always_the_same()
 def test_a_subcollection_is_read_below_one_document_or_below_all(path, parent, descendants):
     stream = stream_of(path)
     assert (stream.parent, stream.collection_id, stream.descendants) == (parent, "items", descendants)
-    assert stream.record.table.name == "aso_tenant_{tenant_id}.orders_items"
+    assert stream.record.table.name == "aso_tenant_{tenant_id}.orders__items"
     assert stream.names["tenant_id"] == "demo"
 
 
@@ -92,6 +93,18 @@ def test_ids_that_bigquery_does_not_take_as_a_table_are_kept_apart():
     names = {table_name(text) for text in ("a-b", "a_b", "a.b", "größe", "x" * 300)}
     assert len(names) == 5
     assert all(name.isascii() and len(name) <= 220 for name in names)
+
+
+def test_alike_names_of_collections_never_share_a_table():
+    collections = (
+        "orders/o/items", "orders_items", "orders__items", "a_b/x/c", "a/x/b_c", "a/x/_b", "a_/x/b", "things",
+        "things_base", "things_raw_changelog", "things/x/base", "stage_counts", "stage_countS", "x_backfill_1", "x__",
+    )  # fmt: skip
+    tables = [stream_of(f"tenants/demo/{path}").record.table.table for path in collections]
+    assert len(set(tables)) == len(tables)
+    beside = {f"{table}{suffix}" for table in tables for suffix in ("_base", "_raw_changelog")}
+    assert not beside & set(tables)
+    assert not {record.table.table for record in records() if record.table is not None} & set(tables)
 
 
 def test_patterns_that_were_added_are_read_each_minute_and_come_first():
