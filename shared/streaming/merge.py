@@ -73,6 +73,14 @@ class Merger:
                 return Merged(name, "busy")
             return self._merge(record, names, dataset, name)
 
+    def put_off(self, view: str, until: datetime, error: str | None = None) -> None:
+        """Have a table that was merged before not be due until then; `error` says why."""
+
+        def change(values: dict[str, Any] | None) -> dict[str, Any] | None:
+            return {**values, "next_at": until, "error": error} if values else None
+
+        self._documents.transact(f"merges/{view}", change)
+
     def _due(self, record: type[Record], name: str) -> bool:
         last = self._state(name)
         return last is None or last.next_at is None or self._now() >= last.next_at

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.errors import AppError, Unavailable
@@ -15,6 +16,7 @@ from shared.schema.registry import streamed_records
 from shared.streaming.merge import Merged, Merger
 from shared.streaming.messages import MergeRequested
 from shared.streaming.records import Merge, StreamedTable
+from shared.streaming.tables import dataset_of, view_name
 from shared.streaming.undeclared import of_table, streamed_tables
 from shared.tenants.service import Tenants
 
@@ -24,6 +26,8 @@ WORKERS = 4
 SECONDS = 300.0
 """No further table is begun after; what is left is due at the next tick as well."""
 MOST_DUE = 1_000
+SUSPENDED = timedelta(hours=1)
+"""How long a suspended tenant's tables are not asked for: they must not keep others from being due."""
 
 
 class Merges:
@@ -61,6 +65,11 @@ class Merges:
             try:
                 return self._merger.merge(record, names, force=wanted.force, compacting=wanted.compact)
             except AppError as error:
+                # Not at each tick again: it may fail after a statement that costs.
+                every = timedelta(seconds=record.table.merge_every_seconds if record.table else 0)
+                view = view_name(record, dataset_of(record, names))
+                with suppress(Unavailable):
+                    self._merger.put_off(view, self._now() + every, f"{error.reason}: {error.message}")
                 return {"table": record.table and record.table.name, **names, **_failed(error)}
             except Exception as error:  # noqa: BLE001  raised below: a bug in one table must not keep others from it
                 return error
@@ -98,6 +107,7 @@ class Merges:
         for _, values in due:
             state = Merge.model_validate(values)
             if suspended(state.names.get("tenant_id")):
+                self._merger.put_off(state.view, self._now() + SUSPENDED)
                 continue
             if state.record in declared:
                 yield declared[state.record], state.names

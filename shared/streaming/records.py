@@ -42,6 +42,7 @@ class Merge(Record):
     names: dict[str, str] = Field({}, description="Values of the placeholders that name the dataset.")
     next_at: datetime | None = Field(None, description="When it is due again: later and later while nothing changes.")
     quiet_merges: int = Field(0, description="How many in a row found nothing.")
+    error: str | None = Field(None, description="Why the last try failed, if it did: it is tried again when due.")
     tail_from: datetime = Field(description="Every change appended before is in the base.")
     started_at: datetime
     finished_at: datetime

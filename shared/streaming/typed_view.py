@@ -41,6 +41,8 @@ TYPES = {
 }
 MOST_COLUMNS = 1_000
 """Of a map used as a dictionary every key is a field: beyond this they stay in `data` alone."""
+MOST_TEXT = 200_000
+"""Bytes of SQL for them: BigQuery takes 256 KB of a view."""
 NAME_LENGTH = 128
 TAGGED = (
     r'^\{("_nanoseconds":\d+,"_seconds":-?\d+|"_seconds":-?\d+,"_nanoseconds":\d+'
@@ -96,11 +98,19 @@ def learn(known: Sequence[LearnedColumn], kinds: Iterable[Kind], reserved: Itera
 
 
 def selected(columns: Sequence[LearnedColumn]) -> list[str]:
-    """The columns as items of a SELECT over `data`, lossless JSON."""
+    """The columns as items of a SELECT over `data`, lossless JSON; as many as a view's text has room for."""
     kinds: dict[str, set[str]] = {}
     for column in columns:
         kinds.setdefault(column.field, set()).add(column.kind)
-    return [f"{_expression(column, alone=len(kinds[column.field]) == 1)} AS `{column.column}`" for column in columns]
+    found, room = [], MOST_TEXT
+    for column in columns:
+        # By its longer form, so that a second kind of a field never costs another column its place.
+        room -= len(_expression(column, alone=False).encode()) + len(column.column) + 10
+        if room < 0:
+            break
+        alone = len(kinds[column.field]) == 1
+        found.append(f"{_expression(column, alone)} AS `{column.column}`")
+    return found
 
 
 def _expression(column: LearnedColumn, alone: bool) -> str:

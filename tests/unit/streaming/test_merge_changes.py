@@ -148,6 +148,30 @@ def test_a_clock_that_lags_never_moves_the_tail_back():
     assert tails == {NOW - OVERLAP}
 
 
+def test_a_merge_that_fails_is_tried_again_when_it_is_due_and_says_why():
+    world = World("one", warehouse=Warehouse("opportunities", None))
+    world.post({"discover": True})
+    world.warehouse.error = Rejected("no such table")
+    world.now += timedelta(seconds=901)
+    assert [table["reason"] for table in world.post({})[1]["tables"] if table["status"] == "failed"] == ["Rejected"]
+    assert world.ops.documents["merges/aso_tenant_one.opportunities"]["error"] == "Rejected: no such table"
+    assert world.post({})[1]["tables"] == []
+    world.warehouse.error = None
+    world.now += timedelta(seconds=901)
+    assert len(world.post({})[1]["tables"]) == TABLES
+    assert world.ops.documents["merges/aso_tenant_one.opportunities"]["error"] is None
+
+
+def test_tables_of_suspended_tenants_keep_no_other_from_being_due(monkeypatch):
+    monkeypatch.setattr("shared.streaming.merges.MOST_DUE", TABLES)
+    world = World("one", "two")
+    world.post({"discover": True})
+    world.clients.documents.documents["tenants/one"] = {"status": "suspended"}
+    world.clients.tenants._known.clear()
+    world.now += timedelta(seconds=901)
+    assert len(world.post({})[1]["tables"]) + len(world.post({})[1]["tables"]) == TABLES
+
+
 @pytest.mark.parametrize("error", [Rejected("no such table"), Unavailable("busy")])
 def test_a_table_that_fails_fails_alone(error):
     world = World("one", warehouse=Warehouse("opportunities", error))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.streaming.typed_view import MOST_COLUMNS, TYPES, LearnedColumn, kinds_of, learn, selected
+from shared.streaming.typed_view import MOST_COLUMNS, MOST_TEXT, TYPES, LearnedColumn, kinds_of, learn, selected
 from shared.streaming.values import decode_fields
 
 NAMES = st.text(max_size=12) | st.sampled_from(["a", "A", "data", "a_string", "1", "_PARTITIONTIME", "größe"])
@@ -39,6 +39,15 @@ def test_the_first_kind_has_the_fields_name_and_others_theirs_beside_it():
 def test_a_map_used_as_a_dictionary_does_not_widen_the_view_without_end():
     columns = learn((), {(f"key{n}", "integer") for n in range(MOST_COLUMNS + 50)}, ())
     assert len(columns) == MOST_COLUMNS
+
+
+def test_a_views_text_is_bounded_and_a_second_kind_takes_no_column_away():
+    columns = learn((), {(f"a_field_with_a_rather_long_name_{n:03}", "timestamp") for n in range(MOST_COLUMNS)}, ())
+    shown = selected(columns)
+    assert 100 < len(shown) < MOST_COLUMNS
+    assert sum(map(len, shown)) <= MOST_TEXT
+    wider = learn(columns[:-1], {(column.field, "string") for column in columns[:50]}, ())
+    assert [one.rpartition(" AS ")[2] for one in selected(wider)] == [one.rpartition(" AS ")[2] for one in shown]
 
 
 def test_the_kinds_of_a_document_are_those_of_its_values_and_a_null_has_none():
