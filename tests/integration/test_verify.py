@@ -602,15 +602,13 @@ def test_the_command_line_compares_repairs_and_says_so(lab):
     def scout(*arguments):
         command = [sys.executable, "-m", "infra.cli", *arguments, "--json"]
         ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-        return ended.returncode, orjson.loads(ended.stdout) if ended.stdout else ended.stderr
+        return ended.returncode, orjson.loads(ended.stdout)
 
     code, found = scout("verify", collection, "--settle", "0")
     assert (code, found["equal"], found["counts"]) == (1, False, {"equal": 1, "missing": 2})
     assert [one["key"].rsplit("/", 1)[-1] for one in found["differences"]] == ["b", "c"]
     code, repaired = scout("repair", found["run_id"], "--yes")
     assert (code, repaired["repairs"], repaired["left"]) == (0, {"repaired": 2}, 0)
-    code, said = scout("verify", "tenants/demo")
-    assert (code, "collection" in said) == (1, True)
 
 
 def test_a_comparison_that_is_killed_goes_on_where_it_was(lab):
