@@ -64,12 +64,15 @@ class DeadLetters:
         correlation_id: str = "",
         replay_of: str = "",
     ) -> DeadLetter:
-        """Keep an event with its reason; an event that is a replay goes back to the letter `replay_of`.
+        """Keep an event with its reason; an event that is a replay goes back to the function's letter `replay_of`.
+
+        Of a topic every function that listens gets the replay: what another rejects is a letter of its own.
 
         A repeat is harmless: the object's name and the summary's id come from function, event and reason. The
         bytes come first: a crash in between leaves an object without a summary, and the redelivery adds it.
         """
-        if LETTER_ID.fullmatch(replay_of) and (again := self.failed_again(replay_of, error)) is not None:
+        again = self.failed_again(replay_of, function, error) if LETTER_ID.fullmatch(replay_of) else None
+        if again is not None:
             return again
         identity = "\n".join((function, event_id or hashlib.sha256(body).hexdigest(), subject, error.reason))
         dead_letter_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
@@ -111,11 +114,13 @@ class DeadLetters:
 
         self._documents.transact(_path(letter.dead_letter_id), settled)
 
-    def failed_again(self, dead_letter_id: str, error: AppError) -> DeadLetter | None:
-        """Note that a letter failed once more, and why; None where there is no such letter (any more)."""
+    def failed_again(self, dead_letter_id: str, function: str, error: AppError) -> DeadLetter | None:
+        """Note that a letter failed once more, and why; None where the function has no such letter (any more)."""
 
         def failed(values: dict[str, Any] | None) -> dict[str, Any] | None:
-            return values and {
+            if values is None or values["function"] != function:
+                return None
+            return {
                 **values,
                 "status": "waiting",
                 "reason": error.reason,

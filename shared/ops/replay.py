@@ -191,7 +191,7 @@ class Replay:
             except Exception as error:  # noqa: BLE001  a letter that meets a bug holds up no other
                 bug = Failed("a bug met the replay", cause=type(error).__name__)
                 failure = error if isinstance(error, Rejected) else bug
-                await call(self._letters.failed_again, letter.dead_letter_id, failure)
+                await call(self._letters.failed_again, letter.dead_letter_id, letter.function, failure)
                 return failure
             await call(self._letters.settle, letter, outcome)
         except Unavailable as error:

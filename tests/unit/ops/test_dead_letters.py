@@ -125,3 +125,19 @@ def test_letter_whose_object_is_gone_says_so(letters: DeadLetters, objects: Fake
     with pytest.raises(EventGone) as gone:
         letters.event(letter)
     assert gone.value.fields == {"object_name": letter.object_name}
+
+
+def test_a_replay_that_fails_again_goes_back_to_its_letter_and_another_functions_is_a_letter_of_its_own(
+    letters: DeadLetters, documents: FakeDocuments
+):
+    """Every function that listens to the topic gets the replay, with the id of the letter that was replayed."""
+    first = letters.set_aside(**EVENT)
+    before = documents.documents[f"dead_letters/{first.dead_letter_id}"]
+    replay = {**EVENT, "event_id": "event-2", "replay_of": first.dead_letter_id}
+    others = letters.set_aside(**{**replay, "function": "run_etl", "body": b"the other's", "error": Unavailable("no")})
+    assert others.dead_letter_id != first.dead_letter_id
+    assert letters.event(others)[1] == b"the other's"
+    assert documents.documents[f"dead_letters/{first.dead_letter_id}"] == before
+    again = letters.set_aside(**replay)
+    assert (again.dead_letter_id, again.attempts) == (first.dead_letter_id, 1)
+    assert letters.count() == 2
