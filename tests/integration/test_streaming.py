@@ -11,16 +11,18 @@ from shared.adapters.bigquery import BigQueryWarehouse
 from shared.adapters.bigquery_write import BigQuerySink
 from shared.errors import TenantNotProvisioned, Unavailable
 from shared.ops.leases import Leases
+from shared.schema.sql import render
 from shared.streaming.effects import Effects
 from shared.streaming.merge import Merger
 from shared.streaming.service import InvalidDocument, Streamer
-from shared.streaming.tables import log_table, provision
+from shared.streaming.tables import BEGINNING, log_table, provision
 from shared.streaming.writer import Writer
 from tests.fakes import FakeCache, FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
 from tests.support.streaming import VALID, Brief, Note, Plain, event_body, record_of
 
 numbers = itertools.count()
+ENDS = {"view": "", "log": "_raw_changelog", "base": "_base"}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,10 @@ class Lab:
     def rows(self, table="notes", columns="title, amount"):
         sql = f"SELECT {columns} FROM `{self.dataset}.{table}` ORDER BY 1, 2"
         return [tuple(row.values()) for row in self.warehouse.query(sql)]
+
+    def tail_from(self):
+        merged = self.documents.get(f"merges/{self.dataset}.notes")
+        return merged["tail_from"] if merged else BEGINNING
 
     def merge(self, record=Note, **options):
         return self.merger.merge(record, self.names, force=True, **options)
@@ -171,22 +177,29 @@ def test_a_refused_change_that_is_valid_when_it_is_replayed_counts_as_valid(lab,
     def stricter(path, database):
         return Stricter, lab.names
 
-    def check(expected):
+    def counted():
+        tables = {name: f"{lab.dataset}.notes{end}" for name, end in ENDS.items()}
+        [row] = lab.warehouse.query(render("streaming/sql/status.sql", **tables), tail_from=lab.tail_from())
+        return row["row_count"], row["refused_count"]
+
+    def check(expected, refused):
         assert lab.rows() == expected
+        assert counted() == (len(expected), refused)
         if merged:
             lab.merge()
             assert lab.rows() == expected
+            assert counted() == (len(expected), refused)
         lab.now = datetime.now(UTC)
 
     lab.stream(("a", note(amount=4.0), None, 10), ("b", note(title="Two"), None, 10), record_of=stricter)
     lab.stream(("gone", None, note(), 0, 10))
-    check([])
+    check([], refused=2)
     # The mended one, then a repeat of the refused one, and what a delete has ended stays so.
     lab.stream(("a", note(amount=4.0), None, 10), ("gone", note(), None, 10))
     lab.stream(("a", note(amount=4.0), None, 10), record_of=stricter)
-    check([("One", 4.0)])
+    check([("One", 4.0)], refused=1)
     lab.stream(("b", note(title="Two"), None, 10))
-    check([("One", 4.0), ("Two", 2.0)])
+    check([("One", 4.0), ("Two", 2.0)], refused=0)
     lab.now += timedelta(hours=2)
     assert lab.merge(compacting=True).compacted_rows == 3
     log = f"`{lab.dataset}.notes_raw_changelog`"

@@ -12,6 +12,9 @@ SELECT
         FROM `{{ log }}`
         WHERE appended_at >= @tail_from AND operation != 'EXPIRE'
       )
-      QUALIFY ROW_NUMBER() OVER (PARTITION BY document_name ORDER BY version DESC, deleted DESC, appended_at) = 1
+      QUALIFY
+        ROW_NUMBER() OVER (
+          PARTITION BY document_name ORDER BY version DESC, deleted DESC, refused_reason IS NULL DESC, appended_at
+        ) = 1
     )
   ) AS refused_count
