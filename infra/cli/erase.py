@@ -91,7 +91,9 @@ def _erase(subject: Subject, as_json: bool) -> None:
         asked = clients.erasures.request(subject, getpass.getuser())
         erasure = clients.erasures.run(asked.erasure_id)
     _show(erasure, as_json, {})
-    if erasure.sweeps and erasure.sweeps[-1].waiting:
+    if erasure.status == "superseded":
+        refuse("the tenant was provisioned again since: nothing was erased", "ask once more to erase what it has now")
+    if not erasure.clean:
         refuse("not everything could be erased yet", f"the next sweep tries again: scout erase show {asked.erasure_id}")
 
 

@@ -47,6 +47,16 @@ class Erasure(Record):
 
     collection = Collection("erasures", database="ops")
 
+    @property
+    def left(self) -> int:
+        """How much the stores held when they were last looked at."""
+        return sum(part.after for parts in self.stores.values() for part in parts.values())
+
+    @property
+    def clean(self) -> bool:
+        """True where the last pass left nothing, and no store has to be tried again."""
+        return bool(self.sweeps) and not self.sweeps[-1].waiting and not self.left
+
     def about(self) -> Subject:
         """Whose data it erases. ValueError where that was struck out."""
         if self.subject is None:

@@ -137,8 +137,7 @@ class Erasures:
 
     def _close(self, erasure: Erasure, removed: int, waiting: dict[str, str]) -> Erasure:
         at = self._now()
-        left = sum(part.after for parts in erasure.stores.values() for part in parts.values())
-        clean = not waiting and not left
+        clean = not waiting and not erasure.left
         final = clean and erasure.gone_at is not None and at >= erasure.gone_at + LATE
         return self._write(
             erasure,
