@@ -45,10 +45,14 @@ def working() -> Iterator[Clients]:
     try:
         yield connect()
     except ValidationError as error:
-        missing = ", ".join(str(entry["loc"][0]) for entry in error.errors(include_input=False))
-        if error.title != "Settings":
-            raise
-        _end(f"not set: {missing}", "for the local cloud: make up, then source .local/env", REFUSED)
+        # Never what was given: it may be a secret, or a person's.
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        named = [(".".join(str(part) for part in entry["loc"]), entry["msg"]) for entry in wrong]
+        if error.title == "Settings":
+            missing = ", ".join(name for name, _ in named)
+            _end(f"not set: {missing}", "for the local cloud: make up, then source .local/env", REFUSED)
+        said = "; ".join(f"{name}: {expected}" if name else expected for name, expected in named)
+        _end(f"{error.title} is not valid: {said}", "", REFUSED)
     except Unavailable as error:
         _end(_said(error), "try again; what was done is kept", AGAIN_LATER)
     except AppError as error:
