@@ -106,7 +106,7 @@ def test_sql_of_every_streamed_record_is_bigquery(record):
     for name in ("tail", "outside", "merge", "duplicates", "compact"):
         if name == "outside" and not base.partition_by:
             continue
-        sql = render(f"streaming/sql/{name}.sql", **names, pruned_by=base.partition_by)
+        sql = render(f"streaming/sql/{name}.sql", **names, pruned_by=base.partition_by, schema_version=1)
         sqlglot.parse_one(sql, dialect="bigquery")
     assert log_wire(record)
 
