@@ -305,6 +305,7 @@ class Clients:
                 connected[database] = guard(found, self.breakers["firestore"])
             return connected[database]
 
+        @cache
         def bucket(setting: str) -> "StorageObjects | None":
             name = getattr(at, setting)
             return guard(StorageObjects.connect(at.project, name), self.breakers["storage"]) if name else None

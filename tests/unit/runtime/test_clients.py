@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.runtime import clients
+from shared.settings import Settings
+from tests.fakes import FakeDocuments
 
 TREE = ast.parse(Path(clients.__file__).read_text())
 ADAPTERS = "shared.adapters"
@@ -42,3 +44,17 @@ def test_there_are_adapters():
 @pytest.mark.parametrize("function", makers(), ids=lambda function: function.name)
 def test_each_adapter_is_behind_a_breaker(function: ast.FunctionDef):
     assert guarded(function) == len(made(function, imported(function))) > 0
+
+
+def test_erasures_connect_to_a_bucket_once(monkeypatch: pytest.MonkeyPatch):
+    connected: list[str] = []
+
+    def connect(project: str, bucket: str) -> object:
+        connected.append(bucket)
+        return object()
+
+    monkeypatch.setattr("shared.adapters.storage.StorageObjects.connect", connect)
+    settings = Settings(GOOGLE_CLOUD_PROJECT="p", SCOUT_DEAD_LETTER_BUCKET="letters")
+    needs = clients.Clients(settings, documents=FakeDocuments()).erasures._needs
+    assert needs.bucket("dead_letter_bucket") is needs.bucket("dead_letter_bucket")
+    assert connected == ["letters"]
