@@ -111,13 +111,16 @@ class Erasures:
         if self._provisioned_again(erasure):
             return self._write(erasure, status="superseded", subject=None, final_at=self._now())
         waiting: dict[str, str] = {}
-        removed = 0
+        removed, held = 0, False
         for store in self._stores:
+            if store.stage is Stage.STATE and erasure.kind == "tenant" and held:
+                continue  # the notes by which the next sweep finds what is held
             outcome = _erase(store, erasure.about())
             problem = outcome.problem
             if problem is not None:
                 waiting[store.name] = problem
             removed += outcome.removed
+            held = held or (store.stage < Stage.STATE and (problem is not None or any(outcome.after.values())))
             erasure = self._write(
                 erasure,
                 stores={**erasure.stores, store.name: _counted(erasure.stores.get(store.name, {}), outcome)},

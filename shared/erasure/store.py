@@ -28,6 +28,7 @@ class Stage(IntEnum):
     DERIVED = 4
     """Caches and exports, made of rows."""
     STATE = 5
+    """Notes, by which the others find what they hold too: a tenant's stay until nothing is held any more."""
 
 
 class Store(Protocol):

@@ -8,11 +8,15 @@ from typing import Any
 from shared.erasure.places import Place
 from shared.erasure.store import Needs, Stage, Store
 from shared.erasure.subject import Kind, Subject
-from shared.streaming.erased_rows import DocumentRows, on_the_way
+from shared.streaming.destinations import databases_of, destinations, on_the_way, place_of
+from shared.streaming.erased_rows import DocumentRows
 from shared.streaming.records import Backfill, BackfillSlice, Merge, StreamPattern
 
 FORGOTTEN = timedelta(days=8)
 """No moment that is longer ago can be read (point-in-time recovery: 7 days), and no stream stays open so long."""
+REFUSED = [("refused", ">", 0)]
+"""Of all runs that ever were only these can name a document: they, and the ends of slices, have an index each."""
+AT_WORK = ("requested", "copying")
 
 
 class StreamingState:
@@ -42,7 +46,8 @@ class StreamingState:
         where = [("view", ">=", f"{dataset}."), ("view", "<", f"{dataset}/")]  # / follows .
         merges = [path for path, _ in self._needs.ops().find("merges", where=where)]
         patterns = self._needs.ops().find("streams")
-        return merges + [path for path, held in patterns if held["pattern"]["path"].startswith(f"{subject.path}/")]
+        below = f"{subject.path}/"
+        return merges + [path for path, held in patterns if place_of(held.get("pattern"))[0].startswith(below)]
 
 
 class Copies:
@@ -63,34 +68,55 @@ class Copies:
         return place.record is BackfillSlice or (place.record is Backfill and kind == "document")
 
     def count(self, subject: Subject) -> Mapping[str, int]:
-        counts = Counter(path.partition("/")[0] for path, _ in self._found(subject))
-        counts["runs that read before"] = sum(1 for run in self._runs().values() if _read_before(run, subject))
+        counts = Counter(path.partition("/")[0] for path in self._found(subject))
+        counts["runs that read before"] = sum(1 for run in self._at_work() if _read_before(run, subject))
         return counts
 
     def erase(self, subject: Subject) -> list[str]:
         ops = self._needs.ops()
-        for path, done in list(self._found(subject)):
+        for path, done in self._found(subject).items():
             if done:
                 ops.delete(path)
             else:
                 ops.transact(path, lambda held: self._without(held, subject) if held else None)
         return []
 
-    def _found(self, subject: Subject) -> Iterator[tuple[str, bool]]:
+    def _found(self, subject: Subject) -> dict[str, bool]:
         """Paths of what names the subject, and whether that can be removed whole."""
-        ops, runs = self._needs.ops(), self._runs()
-        for path, run in ((f"backfills/{run_id}", run) for run_id, run in runs.items()):
-            if any(self._is(each["name"], subject) for each in run["refused_documents"]):
-                yield path, False
-        for path, part in ops.find("backfill_slices"):
-            run = runs.get(part["run_id"], {"status": "done", "tenant_id": ""})
-            named = [part["low"], part["high"], *(each["name"] for each in part["refused_documents"])]
-            own = subject.kind == "tenant" and run["tenant_id"] == subject.tenant_id
-            if own or any(self._is(name, subject) for name in named):
-                yield path, own or run["status"] == "done"
+        ops, found = self._needs.ops(), {}
+        for path, run in ops.find("backfills", where=REFUSED):
+            if self._named(subject, run):
+                found[path] = False
+        done: dict[str, bool] = {}
+        for path, part in self._slices(subject):
+            if self._named(subject, part, part["low"], part["high"]):
+                run_id = part["run_id"]
+                if run_id not in done:
+                    its = ops.get(f"backfills/{run_id}")
+                    done[run_id] = its is None or its["status"] == "done"
+                found[path] = done[run_id]
+        if subject.kind == "tenant":
+            for _, run in ops.find("backfills", where=[("tenant_id", "==", subject.tenant_id)]):
+                own = ops.find("backfill_slices", where=[("run_id", "==", run["run_id"])])
+                found |= dict.fromkeys((path for path, _ in own), True)
+        return found
 
-    def _runs(self) -> dict[str, dict[str, Any]]:
-        return {values["run_id"]: values for _, values in self._needs.ops().find("backfills")}
+    def _slices(self, subject: Subject) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Those that may name it: they begin or end at what is called so, or had documents refused."""
+        ops, needs = self._needs.ops(), self._needs
+        for database in databases_of(needs, subject, destinations(needs, subject)):
+            name = subject.full_name(needs.project, database)
+            for end in ("low", "high"):
+                # 0 follows /, so that all below it is within; what is called name- is left out later.
+                yield from ops.find("backfill_slices", where=[(end, ">=", name), (end, "<", f"{name}0")])
+        yield from ops.find("backfill_slices", where=REFUSED)
+
+    def _at_work(self) -> Iterator[dict[str, Any]]:
+        for status in AT_WORK:
+            yield from (run for _, run in self._needs.ops().find("backfills", where=[("status", "==", status)]))
+
+    def _named(self, subject: Subject, held: Mapping[str, Any], *ends: str) -> bool:
+        return any(self._is(name, subject) for name in (*ends, *(each["name"] for each in held["refused_documents"])))
 
     def _without(self, values: dict[str, Any], subject: Subject) -> dict[str, Any]:
         refused = [each for each in values["refused_documents"] if not self._is(each["name"], subject)]
@@ -102,7 +128,7 @@ class Copies:
 
 
 def _read_before(run: Mapping[str, Any], subject: Subject) -> bool:
-    if subject.kind == "tenant" or subject.until is None or run["status"] == "done" or not run.get("read_at"):
+    if subject.kind == "tenant" or subject.until is None or not run.get("read_at"):
         return False
     reaches = on_the_way(run["collection_path"], subject.path) is not None and run["database"] == subject.database
     return reaches and subject.until - FORGOTTEN < run["read_at"] <= subject.until

@@ -9,6 +9,7 @@ from shared.erasure.subject import Kind, Subject
 from shared.schema.record import PLACEHOLDER
 from shared.schema.registry import records
 from shared.schema.sql import render
+from shared.streaming.destinations import destinations
 
 
 class FirestoreDocuments:
@@ -102,9 +103,9 @@ class TenantDatasets:
         if subject.kind != "tenant" or subject.tenant_id is None:
             return
         declared = [record.table.dataset for record in records() if record.table is not None]
-        declared += [pattern.table.partition(".")[0] for pattern in self._needs.patterns()]
+        declared += [each.dataset for each in destinations(self._needs, subject)]
         for pattern in sorted({name for name in declared if PLACEHOLDER.findall(name) == ["tenant_id"]}):
-            dataset = pattern.format(tenant_id=subject.tenant_id)
+            dataset = PLACEHOLDER.sub(subject.tenant_id, pattern)
             if warehouse.exists(dataset):
                 yield pattern, dataset
 

@@ -18,8 +18,8 @@ from shared.runtime.clients import Clients, connect
 from shared.schema.bigquery import Column, TableDefinition
 from shared.settings import Settings
 from shared.streaming.change import EventData
-from shared.streaming.records import StreamPattern
-from shared.streaming.streams import stream_of
+from shared.streaming.records import StreamedTable, StreamPattern
+from shared.streaming.streams import Pattern, stream_of
 from shared.streaming.tables import EXTENSION_COLUMNS, log_table
 from shared.streaming.values import decode
 
@@ -261,6 +261,28 @@ def test_a_document_is_erased_from_every_store_and_nothing_beside_it(cloud, clie
     shown = run("show", certificate["erasure_id"], "--of", PATH)
     assert (shown["status"], shown["subject"], shown["about_the_path"]) == ("final", None, True)
     assert PATH not in str(clients.ops.get(f"erasures/{certificate['erasure_id']}"))
+
+
+def test_tables_whose_stream_was_undone_are_reached(cloud, clients):
+    path = "tenants/axb/members/z"
+    for dataset, tenant_id in (("left_over", None), ("left_over_axb", "axb")):
+        pattern = Pattern(path="tenants/{tenant_id}/members", table=f"{dataset}.members")
+        noted = StreamedTable(
+            view=pattern.table,
+            pattern=pattern.model_dump() | {"said_by": "an older version"},
+            names={},
+            tenant_id=tenant_id,
+            created_at=datetime.now(UTC),
+        )
+        clients.ops.put(f"streamed_tables/{noted.view}", noted.document())
+        clients.warehouse.ensure_dataset(dataset)
+        clients.warehouse.ensure_table(dataset, TableDefinition("", "members_base", EXTENSION_COLUMNS))
+        row = {"timestamp": datetime.now(UTC) - timedelta(minutes=1), "event_id": "", "operation": "IMPORT"}
+        named = row | {"document_name": name_of(clients, path), "data": "undone.long.ago"}
+        clients.warehouse.load(f"{dataset}.members_base", [named])
+    assert found(clients, "undone.long.ago") == ["left_over.members_base", "left_over_axb.members_base"]
+    run("document", path, "--yes")
+    assert found(clients, "undone.long.ago") == []
 
 
 def test_a_document_written_anew_under_the_same_name_stays(cloud, clients):

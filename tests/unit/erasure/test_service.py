@@ -128,6 +128,19 @@ def test_a_store_that_fails_waits_for_the_next_sweep_and_stops_no_other(lab):
     assert lab.erasures.sweep(operator=True) == {"swept": 1, "removed": 3, "final": 1}
 
 
+def test_a_tenants_notes_stay_until_nothing_is_held_that_they_tell_of(lab):
+    notes = Shelf("notes", Stage.STATE)
+    lab.erasures._stores = (lab.source, lab.rows, notes)
+    lab.rows.down = True
+    erasure_id = lab.erase(tenant("demo"))
+    assert (lab.source.held, notes.held) == (0, 3)
+    assert lab.erasures.get(erasure_id).finished_at is None
+    lab.rows.down = False
+    lab.erasures.sweep(operator=True)
+    assert (lab.rows.held, notes.held) == (0, 0)
+    assert lab.erasures.get(erasure_id).finished_at is not None
+
+
 def test_what_arrives_late_is_swept_and_counted(lab):
     erasure_id = lab.erase()
     lab.later(hours=20)

@@ -19,7 +19,7 @@ from shared.ops.leases import Leases
 from shared.streaming.erased_rows import DocumentRows
 from shared.streaming.erasure import Copies, StreamingState
 from shared.streaming.streams import declared_patterns
-from shared.tenants.erasure import FirestoreDocuments
+from shared.tenants.erasure import FirestoreDocuments, TenantDatasets
 from tests.fakes import FakeCache, FakeDocuments, FakeObjects, ScriptedWarehouse
 
 PATH = "tenants/a_b/contacts/x"
@@ -174,6 +174,84 @@ def test_only_the_datasets_that_the_document_can_be_in_are_asked():
     assert len(lab.warehouse.queries) == 2, "which tables, and one statement over all of them"
 
 
+def note(table: str, path: str, tenant_id: str | None = None, **pattern: Any) -> dict[str, Any]:
+    """What is noted of a table when it is made."""
+    kept = {"path": path, "table": table, "database": "(default)", **pattern}
+    view = table.format(tenant_id=tenant_id)
+    return {"view": view, "pattern": kept, "names": {}, "tenant_id": tenant_id}
+
+
+def asked(lab: Lab, subject: Any) -> set[str]:
+    """Datasets that are asked what they hold."""
+    DocumentRows(lab.needs).count(subject)
+    return {sql.split("`")[1].split(".")[0] for sql, _ in lab.warehouse.queries if "INFORMATION_SCHEMA" in sql}
+
+
+@pytest.fixture
+def undone():
+    """A lab whose streams were undone or changed: only the notes of their tables are left, and of an adopted log."""
+    lab = Lab(INFORMATION_SCHEMA=TABLES, row_count=[])
+    lab.warehouse.datasets = lambda: ["shops", "legacy", "exports", "shop_a_b", "shop_a"]  # type: ignore[method-assign]
+    for noted in (
+        note("shops.users", "users"),
+        note("exports.users", "users", database="shop"),
+        note("shop_{tenant_id}.orders", "tenants/{tenant_id}/orders", "a_b", of_an_older_version=True),
+        note("shop_{tenant_id}.orders", "tenants/{tenant_id}/orders", "a"),
+    ):
+        lab.ops.put(f"streamed_tables/{noted['view']}", noted)
+    adopted = {"path": "users", "database": "shop", "log": "legacy.users_raw_changelog", "undone_at": lab.ops.now}
+    lab.ops.put("adoptions/legacy.users_raw_changelog", adopted)
+    lab.ops.put("streams/by-hand", {"pattern": {"table": "shops.users"}})
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("subject", "datasets"),
+    [
+        (document("users/x"), {"shops"}),
+        (document("users/x", "shop"), {"legacy", "exports"}),
+        (document("users/x/orders/1"), set()),
+        (document("tenants/a_b/orders/1"), {"shop_a_b"}),
+        (document("tenants/a_b/contacts/1"), set()),
+        (document("tenants/a_b/orders/1", "shop"), set()),
+    ],
+)
+def test_tables_of_streams_that_are_no_more_are_asked_where_they_can_hold_the_document(undone, subject, datasets):
+    assert asked(undone, subject) == datasets
+
+
+def test_a_note_that_tells_no_path_is_taken_for_anybodys(undone):
+    undone.ops.put("streamed_tables/shops.users", {**note("shops.users", "users"), "pattern": {"path": 7}})
+    assert asked(undone, document("customers/x")) == {"shops"}
+
+
+def test_a_log_that_was_adopted_for_another_database_is_asked_for_default_too_once_it_is_undone(undone):
+    undone.warehouse.answers["INFORMATION_SCHEMA"] = [
+        {"table_name": "users_raw_changelog", "columns": ["document_name", "timestamp"]}
+    ]
+    DocumentRows(undone.needs).erase(document("users/x", "shop"))
+    [values] = [values for sql, values in undone.warehouse.executed if "legacy.users_raw_changelog" in sql]
+    assert {name.split("/")[3] for key, name in values.items() if key.startswith("name_")} == {"shop", "(default)"}
+
+
+def test_a_tenants_own_dataset_is_dropped_when_nothing_streams_to_it_any_more(undone):
+    dropped: list[str] = []
+    undone.warehouse.exists = lambda name: name in undone.warehouse.datasets()  # type: ignore[method-assign]
+    undone.warehouse.drop_dataset = dropped.append  # type: ignore[attr-defined]
+    TenantDatasets(undone.needs).erase(tenant("a_b"))
+    assert dropped == ["shop_a_b"]
+    assert StreamingState(undone.needs).count(tenant("a_b")) == {}, "a pattern without a path is nobody's"
+
+
+def test_two_patterns_of_one_dataset_are_both_asked_for(undone):
+    """One knows the placeholder's value, of the other's it may be any."""
+    for path in ("shops/{id}/a", "shops/{shop}/stores/{id}/b"):
+        pattern = {"path": path, "table": "ds_{id}.t", "database": "(default)"}
+        undone.ops.put(f"streamed_tables/{path[-1]}", {"view": "ds_1.t", "pattern": pattern, "tenant_id": None})
+    undone.warehouse.datasets = lambda: ["ds_1", "ds_2"]  # type: ignore[method-assign]
+    assert asked(undone, document("shops/1")) == {"ds_1", "ds_2"}
+
+
 def test_a_table_whose_merge_is_at_work_waits_and_the_others_are_erased():
     lab = Lab(INFORMATION_SCHEMA=TABLES)
     with Leases(lab.ops).hold("merge:aso_tenant_a_b.contacts", 60), pytest.raises(Unavailable) as raised:
@@ -210,14 +288,15 @@ def test_a_copy_forgets_the_document_and_a_finished_one_its_slices(lab):
     name = f"projects/p/databases/(default)/documents/{PATH}"
     refused = [{"name": name, "reason": "title: missing"}, {"name": f"{name}2", "reason": "title: missing"}]
     for run_id, status in (("done", "done"), ("at-work", "copying")):
-        run = {"run_id": run_id, "status": status, "tenant_id": "a_b", "refused_documents": refused, "read_at": None}
-        lab.ops.put(f"backfills/{run_id}", run)
-        ends = {"run_id": run_id, "low": "", "high": f"{name}5", "refused_documents": refused}
-        lab.ops.put(f"backfill_slices/{run_id}:1", ends)
-    lab.ops.put("backfill_slices/done:2", {"run_id": "done", "low": name, "high": "", "refused_documents": []})
-    lab.ops.put("backfill_slices/done:3", {"run_id": "done", "low": f"{name}5", "high": "", "refused_documents": []})
+        named = {"run_id": run_id, "refused": 2, "refused_documents": refused}
+        lab.ops.put(f"backfills/{run_id}", {**named, "status": status, "tenant_id": "a_b", "read_at": None})
+        lab.ops.put(f"backfill_slices/{run_id}:1", {**named, "low": "", "high": f"{name}5"})
+    none = {"run_id": "done", "refused": 0, "refused_documents": []}
+    lab.ops.put("backfill_slices/done:2", {**none, "low": name, "high": ""})
+    lab.ops.put("backfill_slices/done:3", {**none, "low": f"{name}5", "high": f"{name}-5"})
+    lab.ops.put("backfill_slices/done:4", {**none, "low": "", "high": f"{name}/notes/1"})
     store = Copies(lab.needs)
-    assert +Counter(store.count(document(PATH))) == {"backfills": 2, "backfill_slices": 3}
+    assert +Counter(store.count(document(PATH))) == {"backfills": 2, "backfill_slices": 4}
     store.erase(document(PATH))
     assert not any(store.count(document(PATH)).values())
     left = {"backfills/done", "backfills/at-work", "backfill_slices/at-work:1", "backfill_slices/done:3"}
@@ -225,6 +304,26 @@ def test_a_copy_forgets_the_document_and_a_finished_one_its_slices(lab):
     assert lab.ops.get("backfills/done")["refused_documents"] == refused[1:]
     store.erase(tenant("a_b"))
     assert lab.ops.documents.keys() == {"backfills/done", "backfills/at-work"}, "the rest of its state removes the runs"
+
+
+def test_finished_copies_are_not_read_again_at_every_pass(lab):
+    name = "projects/p/databases/(default)/documents/tenants/c/contacts/"
+    for number in range(50):
+        held = {"run_id": str(number), "refused": 0, "refused_documents": []}
+        lab.ops.put(f"backfills/{number}", {**held, "status": "done", "tenant_id": "a", "read_at": None})
+        lab.ops.put(f"backfill_slices/{number}:1", {**held, "low": f"{name}n{number}", "high": f"{name}o{number}"})
+    read: list[str] = []
+    find = lab.ops.find
+
+    def counted(*wanted: Any, **how: Any) -> Any:
+        for path, values in find(*wanted, **how):
+            read.append(path)
+            yield path, values
+
+    lab.ops.find = counted  # type: ignore[method-assign]
+    for subject in (document(PATH), tenant("a_b")):
+        Copies(lab.needs).count(replace(subject, until=lab.ops.now))
+    assert [path for path in read if path.startswith("backfill")] == [], "only those at work, and those of the subject"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +342,7 @@ def test_a_copy_forgets_the_document_and_a_finished_one_its_slices(lab):
 def test_a_copy_at_work_that_read_before_keeps_the_erasure_open(lab, collection, database, status, ago, counts):
     gone_at = datetime(2026, 3, 1, tzinfo=UTC)
     run = {"run_id": "1", "collection_path": collection, "database": database, "status": status, "tenant_id": ""}
-    lab.ops.put("backfills/1", {**run, "read_at": gone_at - ago, "refused_documents": []})
+    lab.ops.put("backfills/1", {**run, "read_at": gone_at - ago, "refused": 0, "refused_documents": []})
     store = Copies(lab.needs)
     assert store.count(document(PATH))["runs that read before"] == 0, "nothing was read before it is gone"
     subject = replace(document(PATH), until=gone_at)
