@@ -311,6 +311,9 @@ class ScriptedWarehouse:
                 return copy.deepcopy(answer(**parameters) if callable(answer) else answer)
         raise AssertionError(f"no answer is scripted for: {sql}")
 
+    def rows(self, sql: str, **parameters: Any) -> Iterator[Values]:
+        yield from self.query(sql, **parameters)
+
     def estimate(self, sql: str, **parameters: Any) -> int:
         return 0
 

@@ -2,14 +2,15 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, six limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Two of its habits are switched off, seven limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
-It sends a table's rows in one message, but none above 11 MB. A column that the API adds to a table is
-noted and not made. It parses each statement some twenty-five times, half of
-them only to look at it: those who look share one tree, and a text once translated is remembered.
+It sends a table's rows in one message, but none above 11 MB. A column that the API adds to a table is noted and not
+made. RANGE_BUCKET becomes a lambda of a kind that DuckDB reads only when asked to. It parses each statement some
+twenty-five times, half of them only to look at it: those who look share one tree, and a text once translated is
+remembered.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def tame() -> None:
     grpc.aio.server = functools.partial(_server, grpc.aio.server)
     write_servicer._table_arrow_schema = _arrow_schema
     DuckDBEngine.connection = property(_connection)
+    DuckDBEngine._apply_session_pragmas = _old_lambdas(DuckDBEngine._apply_session_pragmas)
     for repository in (MemoryCatalogRepository, DuckDBCatalogRepository):
         repository.update_table = _widened(repository.update_table)
     SQLTranslator.translate = _remembered(SQLTranslator.translate)
@@ -123,6 +125,17 @@ def _connection(engine: Any) -> Any:
         OWN.connection = SHARED(engine).cursor()
         OWN.connection.execute("SET TimeZone = 'UTC'")
     return OWN.connection
+
+
+def _old_lambdas(apply: Any) -> Any:
+    """The session's settings, and one more."""
+
+    @functools.wraps(apply)
+    def applied(self: Any) -> None:
+        apply(self)
+        self._connection.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
+
+    return applied
 
 
 def _widened(update: Any) -> Any:

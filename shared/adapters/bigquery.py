@@ -26,6 +26,9 @@ TIMEOUT_SECONDS = 300.0
 CHANGE_SECONDS = 480.0
 """For what changes rows: less than any lease under which it runs, and than the ten minutes that a merge looks back."""
 
+PAGE_ROWS = 50
+"""Of rows that are read a few at a time: each may have some MiB."""
+
 SCALARS: tuple[tuple[type, str], ...] = (
     (bool, "BOOL"),
     (int, "INT64"),
@@ -110,6 +113,11 @@ class BigQueryWarehouse:
     def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         with translated():
             return [dict(row.items()) for row in _result(self._run(sql, parameters), TIMEOUT_SECONDS)]
+
+    def rows(self, sql: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        with translated():
+            for row in self._run(sql, parameters).result(page_size=PAGE_ROWS, timeout=TIMEOUT_SECONDS):
+                yield dict(row.items())
 
     def estimate(self, sql: str, **parameters: Any) -> int:
         with translated():

@@ -5,7 +5,7 @@ wrong in it is looked at again by key, as both sides are now, with its content. 
 is only written otherwise, and stores that sort keys differently cost a second look, never a false report.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -50,7 +50,7 @@ class Held:
     refused_reason: str | None = None
     optional: bool = False
     normalise: Normalise | None = None
-    """What this side keeps of a value, where it has fewer types."""
+    """What the right side keeps of a value, where it has fewer types."""
     undated: bool = False
 
 
@@ -61,8 +61,8 @@ class Side(Protocol):
         """Everything whose key comes after one, each once, always in the same order: that of `position`, mostly."""
         ...
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
-        """What it holds of some keys now."""
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
+        """What it holds of some keys now, one after the other: all together they may be too much to hold."""
         ...
 
 
@@ -77,6 +77,10 @@ class Verdict:
     reason: str = ""
 
 
+NOTHING = (0, None)
+"""A version and an entry of what a side lacks."""
+
+
 def by_segment(key: str) -> list[str]:
     """The order of paths: `a/x` comes before `a-b`, although `-` comes before `/`."""
     return key.split("/")
@@ -89,15 +93,15 @@ def pairs(
     lefts, rights = iter(left), iter(right)
     mine, other = next(lefts, None), next(rights, None)
     while mine is not None or other is not None:
-        if other is None or (mine is not None and position(mine.key) < position(other.key)):
-            yield mine, None
-            mine = next(lefts, None)
-        elif mine is None or mine.key != other.key:
-            yield None, other
-            other = next(rights, None)
-        else:
+        if mine is not None and other is not None and mine.key == other.key:
             yield mine, other
             mine, other = next(lefts, None), next(rights, None)
+        elif other is None or (mine is not None and position(mine.key) < position(other.key)):
+            yield mine, None
+            mine = next(lefts, None)
+        else:
+            yield None, other
+            other = next(rights, None)
 
 
 def judge(left: Entry | None, right: Entry | None, since: int = 0, until: int = 0) -> Kind:
@@ -128,25 +132,20 @@ def look(keys: Collection[str], left: Side, right: Side) -> Iterator[Verdict]:
     """What is the matter with some keys as both sides are now, by their content.
 
     The right side is read first: a version that it has and the left one, read later, has not, is none that came since.
+    Of each content only its hash is kept.
     """
-    rights = right.fetch(keys)
-    lefts = left.fetch(keys)
+    rights, coarse = {}, {}
+    for key, held in right.fetch(keys):
+        rights[key], coarse[key] = (held.version, _entry(key, held, held.normalise)), held.normalise
+    lefts = {key: (held.version, _entry(key, held, coarse.get(key))) for key, held in left.fetch(keys)}
     for key in keys:
-        mine, other = lefts.get(key), rights.get(key)
-        normalise = (other and other.normalise) or (mine and mine.normalise) or None
-        first, second = _entry(key, mine, normalise), _entry(key, other, normalise)
-        kind: Kind = "equal" if first is None and second is None else judge(first, second)
-        yield Verdict(
-            key=key,
-            kind=kind,
-            left_version=mine.version if mine else 0,
-            right_version=other.version if other else 0,
-            reason=(second and second.refused_reason) or "",
-        )
+        (left_version, mine), (right_version, other) = lefts.get(key, NOTHING), rights.get(key, NOTHING)
+        kind: Kind = "equal" if mine is None and other is None else judge(mine, other)
+        yield Verdict(key, kind, left_version, right_version, (other and other.refused_reason) or "")
 
 
-def _entry(key: str, held: Held | None, normalise: Normalise | None) -> Entry | None:
-    if held is None or held.content is None:
+def _entry(key: str, held: Held, normalise: Normalise | None) -> Entry | None:
+    if held.content is None:
         return None
     hashed = fingerprint(canonical(normalise(held.content) if normalise else held.content))
     return Entry(key, held.version, hashed, held.refused_reason, held.optional, hashed, held.undated)

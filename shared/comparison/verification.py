@@ -14,7 +14,7 @@ from shared.ops.progress import ProgressBook, Tracker
 from shared.schema.ports import Documents
 
 LOOK_KEYS = 300
-"""Keys that are looked at at once: a document may have 1 MiB."""
+"""Keys that are looked at at once; of their content only hashes are kept."""
 MOST_SUSPECTS = 500
 SUSPECT_BYTES = 400_000
 """Suspects are kept in the verification's own document, which may have 1 MiB; a name may have 6 KiB."""

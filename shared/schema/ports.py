@@ -85,6 +85,10 @@ class Warehouse(Protocol):
         """Rows of a small result. Values are bound as query parameters by their Python type."""
         ...
 
+    def rows(self, sql: str, **parameters: Any) -> Iterator[Values]:
+        """Rows of a result of any size, a few at a time."""
+        ...
+
     def estimate(self, sql: str, **parameters: Any) -> int:
         """The bytes that a statement would read, asked by a dry run, which is free; 0 where the server does not say."""
         ...

@@ -35,8 +35,8 @@ from shared.streaming.verify import FirestoreSide, Read, StreamComparand, Stream
 from shared.streaming.wire import timestamp_micros
 from shared.streaming.writer import Writer
 
-DOCUMENTS = 100
-"""Documents that are repaired at once: each may have 1 MiB, and its row as much."""
+DOCUMENTS = 30
+"""Documents that are repaired at once: each may have 1 MiB, its row as much, and both sides are held."""
 APPEND_BYTES = 16_000_000
 MERGE_TRIES = 30
 MERGE_PAUSE_SECONDS = 2.0
@@ -269,9 +269,10 @@ class _Reading:
         self.found: dict[str, Read] = {}
         self.pages = side.pages
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
-        self.found = self._side.read(keys, self._event_id)
-        return {key: read.held for key, read in self.found.items()}
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
+        for key, read in self._side.read(keys, self._event_id):
+            self.found[key] = read
+            yield key, read.held
 
 
 class _Holding:
@@ -279,12 +280,13 @@ class _Holding:
 
     def __init__(self, side: Any) -> None:
         self._side = side
-        self.found: Mapping[str, Held] = {}
+        self.found: dict[str, Held] = {}
         self.pages = side.pages
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
-        self.found = self._side.fetch(keys)
-        return self.found
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
+        for key, held in self._side.fetch(keys):
+            self.found[key] = held
+            yield key, held
 
 
 def _wrong(stored: Sequence[StoredRow], version: int, different: bool) -> Iterator[StoredRow]:

@@ -5,9 +5,11 @@ column itself, so that the pages that travel are small.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -30,11 +32,16 @@ from shared.streaming.wire import log_wire
 
 RowOf = Callable[[Change, type[Record], Mapping[str, str]], Row]
 
-DOCUMENTS = 500
-"""Documents in a page of Firestore's side; only their hashes are kept."""
-ROWS = 5_000
-ADOPTED_ROWS = 300
+DOCUMENTS = 10
+"""Documents of Firestore that are held at once: each may have 1 MiB. They are streamed: a page costs nothing."""
+ROWS = 10_000
+"""Rows in a page of BigQuery's side, and about as many in a partition of the scratch table."""
+ADOPTED_ROWS = 1_000
 """Rows of the extension are not hashed by BigQuery but read."""
+LETTERS = 8_000_000
+"""Of data, in a page of theirs."""
+MOST_EDGES = 3_900
+"""A statement may write to 4,000 partitions."""
 KEPT_FOR = timedelta(hours=2)
 NOT_A_NAME = re.compile(r"\W")
 
@@ -82,7 +89,8 @@ class StreamComparand:
 
     def close(self) -> None:
         if self.tables.exist():
-            self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=self.fingerprints))
+            for name in (self.fingerprints, edges_of(self.fingerprints)):
+                self._warehouse.execute(render("streaming/sql/drop_fingerprints.sql", fingerprints=name))
 
 
 class StreamTables:
@@ -156,24 +164,31 @@ class FirestoreSide:
         for page in self._scan.pages(self._stream, Slice(), self.read_at, after, DOCUMENTS, where):
             yield [self._entry(document) for document in page]
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
-        return {key: read.held for key, read in self.read(keys, "").items()}
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
+        for key, read in self.read(keys, ""):
+            yield key, read.held
 
-    def read(self, keys: Collection[str], event_id: str) -> dict[str, "Read"]:
+    def read(self, keys: Collection[str], event_id: str) -> Iterator[tuple[str, "Read"]]:
         """Documents as they are now, each with its row; `event_id` says what the row would be written for."""
-        found: dict[str, Read] = {}
-        for name, document in self._scan.fetch(list(keys), self._stream.database).items():
-            change = read_document(document, event_id)
-            try:
-                row = self._row(change, self._stream.record, names_of(self._stream, change.path))
-            except Rejected as error:
-                found[name] = Read(None, Held(change.version, {}, refused_reason=error.message))
-                continue
-            if row.table == self._log:
-                message = log_wire(row.record).read(row.data)
-                held = Held(change.version, orjson.loads(message.data), row.refused_reason, self._aged_out(message))
-                found[name] = Read(row, held)
-        return found
+        names = iter(keys)
+        while some := list(islice(names, DOCUMENTS)):
+            for name, document in self._scan.fetch(some, self._stream.database).items():
+                read = self._read(document, event_id)
+                if read is not None:
+                    yield name, read
+
+    def _read(self, document: Document, event_id: str) -> "Read | None":
+        """None where its row belongs to another stream's table."""
+        change = read_document(document, event_id)
+        try:
+            row = self._row(change, self._stream.record, names_of(self._stream, change.path))
+        except Rejected as error:
+            return Read(None, Held(change.version, {}, refused_reason=error.message))
+        if row.table != self._log:
+            return None
+        message = log_wire(row.record).read(row.data)
+        held = Held(change.version, orjson.loads(message.data), row.refused_reason, self._aged_out(message))
+        return Read(row, held)
 
     def _entry(self, document: Document) -> Entry:
         change = read_document(document, "")
@@ -215,46 +230,70 @@ class WarehouseSide:
         self._read_at = read_at
         self._fingerprints = fingerprints
         self._adopted = False
+        self._edges: list[str] = []
 
     def open(self) -> bool:
-        """Make the table of fingerprints, one scan of base and tail, unless it is there: a page then costs little.
+        """Make the table of fingerprints, one scan of base and tail, unless it is there.
 
+        It is partitioned by ranges of names, each about a page: so a page reads itself, and not the whole table again.
         True where rows of the extension are in it.
         """
         if not self._tables.exist():
             return False
+        edges = edges_of(self._fingerprints)
+        expires_at = f"{self._read_at + KEPT_FOR:%Y-%m-%d %H:%M:%S}+00"
+        asked = {"pattern": self._tables.pattern(), "tail_from": self._tables.tail_from()}
+        cut = render(
+            "streaming/sql/fingerprints_edges.sql",
+            into=edges,
+            expires_at=expires_at,
+            base=self._tables.base,
+            log=self._tables.log,
+            rows=ROWS,
+            adopted_rows=ADOPTED_ROWS,
+            most=MOST_EDGES,
+        )
+        self._warehouse.execute(cut, **asked)
         made = render(
             "streaming/sql/fingerprints.sql",
             into=self._fingerprints,
-            expires_at=f"{self._read_at + KEPT_FOR:%Y-%m-%d %H:%M:%S}+00",
+            expires_at=expires_at,
+            edges=edges,
+            most=MOST_EDGES,
             current=self._tables.current(named=False),
         )
-        self._warehouse.execute(
-            made, pattern=self._tables.pattern(), tail_from=self._tables.tail_from(), **self._read_time()
-        )
-        counted = render("streaming/sql/fingerprints_adopted.sql", fingerprints=self._fingerprints)
-        self._adopted = bool(self._warehouse.query(counted)[0]["row_count"])
+        self._warehouse.execute(made, **asked, **self._read_time())
+        [found] = self._warehouse.query(render("streaming/sql/edges.sql", edges=edges))
+        self._adopted, self._edges = found["adopted"], found["edges"]
         return self._adopted
 
     def pages(self, after: str) -> Iterator[Sequence[Entry]]:
         if not self._tables.exist():
             return
-        size = ADOPTED_ROWS if self._adopted else ROWS
-        sql = render("streaming/sql/fingerprints_page.sql", fingerprints=self._fingerprints, size=size)
-        position, more = after.replace("/", "\x01"), True
-        while more:
-            rows = self._warehouse.query(sql, after=position)
-            yield [_entry(row) for row in rows]
-            more = len(rows) == size
-            position = rows[-1]["position"] if more else position
+        sql = render(
+            "streaming/sql/fingerprints_page.sql",
+            fingerprints=self._fingerprints,
+            adopted=self._adopted,
+            letters=LETTERS,
+            size=ROWS,
+        )
+        position = _position(after)
+        for bucket in range(bisect_right(self._edges, position), len(self._edges) + 1):
+            more = True
+            while more:
+                rows = self._warehouse.query(sql, bucket=bucket, after=position)
+                yield [_entry(row) for row in rows]
+                more = len(rows) == ROWS or sum(len(row.get("data") or "") for row in rows) >= LETTERS
+                position = _position(rows[-1]["document_name"]) if rows else position
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
         if not self._tables.exist():
-            return {}
-        rows = self._warehouse.query(
+            return
+        rows = self._warehouse.rows(
             self._tables.current(named=True), names=list(keys), tail_from=self._tables.tail_from(), **self._read_time()
         )
-        return {row["document_name"]: _held(row) for row in rows}
+        for row in rows:
+            yield row["document_name"], _held(row)
 
     def _read_time(self) -> dict[str, Any]:
         return {"read_at": self._read_at} if self._tables.ttl else {}
@@ -279,6 +318,16 @@ def of_tenant(stream: Stream, tenant_id: str | None) -> Stream:
     return stream
 
 
+def edges_of(fingerprints: str) -> str:
+    """The table that says where a table of fingerprints is cut."""
+    return f"{fingerprints}_edges"
+
+
+def _position(name: str) -> str:
+    """A name as BigQuery sorts it: as Firestore does, by its segments."""
+    return name.replace("/", "\x01")
+
+
 def _dataset(stream: Stream) -> str:
     missing = [name for name in _dataset_names(stream) if name not in stream.names]
     if missing:
@@ -295,14 +344,15 @@ def _dataset_names(stream: Stream) -> list[str]:
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:
+    adopted = row.get("adopted", False)
     return Entry(
         key=row["document_name"],
         version=row["version"],
         fingerprint=row["fingerprint"],
         refused_reason=row["refused_reason"],
         optional=row["optional"],
-        coarse=_coarse(row["data"]) if row["adopted"] else "",
-        undated=row["adopted"],
+        coarse=_coarse(row["data"]) if adopted else "",
+        undated=adopted,
     )
 
 

@@ -24,6 +24,7 @@ from shared.runtime.clients import Clients
 from shared.schema.record import Undeclared
 from shared.settings import Settings
 from shared.sources.records import GaPagePerformance
+from shared.streaming import verify
 from shared.streaming.change import Change, read_document
 from shared.streaming.reconcile import Reconciler
 from shared.streaming.records import StreamPattern
@@ -394,7 +395,8 @@ def tombstone(lab, stream, name):
     asyncio.run(write())
 
 
-def test_keys_of_a_group_are_in_one_order_on_both_sides(lab):
+def test_keys_of_a_group_are_in_one_order_on_both_sides(lab, monkeypatch):
+    monkeypatch.setattr(verify, "ROWS", 10)
     ids = ["a", "a-b", "a b", "a.b", "B", "ä", "zz", "0"]
     lab.put({f"orders/{order}/items/{item}": {"n": 1} for order in ids for item in ids})
     lab.put({f"orders/{order}": {"n": 1} for order in ids})
@@ -404,11 +406,16 @@ def test_keys_of_a_group_are_in_one_order_on_both_sides(lab):
     keys = [entry.key for page in left.pages("") for entry in page]
     assert len(keys) == 64
     assert [entry.key for page in right.pages("") for entry in page] == keys
+    # Each page reads a partition of its own: the table is not read again for each.
+    sizes = lab.warehouse.query(f"SELECT bucket, COUNT(*) AS n FROM `{comparand.fingerprints}` GROUP BY bucket")
+    assert len(sizes) >= 5
+    assert max(row["n"] for row in sizes) <= 2 * verify.ROWS
     for index in (0, 7, 8, 30, 62, 63):
         for side in (left, right):
             assert [entry.key for page in side.pages(keys[index]) for entry in page] == keys[index + 1 :]
     comparand.close()
     assert not lab.warehouse.exists(comparand.fingerprints)
+    assert not lab.warehouse.exists(verify.edges_of(comparand.fingerprints))
     assert lab.verify("orders/{order_id}/items").counts == {"equal": 64}
     # One of them alone: rows of the others, in the same table, are not its.
     assert lab.verify("orders/a-b/items").counts == {"equal": 8}
@@ -437,6 +444,43 @@ def test_a_group_that_may_lie_anywhere(lab):
     asked = ReconcileAsked(tenant_id=lab.tenant, collection=lab.path(f"a/x/{name}"))
     with pytest.raises(Forbidden):
         reconciler.ask(asked, list, "someone")
+
+
+def test_pages_of_large_rows_hold_few_of_them(lab, monkeypatch):
+    monkeypatch.setattr(verify, "LETTERS", 2_500)
+    lab.put({f"things/{number}": {"text": "x" * 1_000} for number in range(8)})
+    stream = lab.stream("things")
+    lab.sql("UPDATE `$.things_raw_changelog` SET schema_version = NULL WHERE TRUE")
+    comparand = StreamComparand(lab.clients.scan, lab.warehouse, lab.ops, stream, "large")
+    left, right = comparand.open(comparand.moment())
+    assert [len(page) for page in right.pages("")] == [3, 3, 2]
+    keys = [entry.key for page in left.pages("") for entry in page]
+    assert [entry.key for page in right.pages("") for entry in page] == keys
+    comparand.close()
+
+
+def test_of_firestore_few_documents_are_held_at_once(lab):
+    lab.put({f"things/{number:02}": {"n": number} for number in range(35)})
+    stream, held = lab.stream("things"), []
+
+    class Watched:
+        """Firestore, noting how many documents it gives at once."""
+
+        def pages(self, *arguments):
+            for page in lab.clients.scan.pages(*arguments):
+                held.append(len(page))
+                yield page
+
+        def fetch(self, names, database):
+            held.append(len(names))
+            return lab.clients.scan.fetch(names, database)
+
+    comparand = StreamComparand(Watched(), lab.warehouse, lab.ops, stream, "few")
+    left, _ = comparand.now()
+    left.read_at = lab.clients.scan.moment()
+    keys = [entry.key for page in left.pages("") for entry in page]
+    assert [key for key, _ in left.fetch(keys)] == keys
+    assert (len(keys), max(held), sum(held)) == (35, 10, 70)
 
 
 def test_rows_of_the_extension_are_compared_by_what_it_keeps(lab):

@@ -1,6 +1,6 @@
 """A side of a comparison that holds a dictionary."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -43,8 +43,10 @@ class Store:
                 for key in keys[start : start + self.size]
             ]
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
-        return {key: Held(self.held[key][0], {"v": self.held[key][1]}) for key in keys if key in self.held}
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
+        for key in keys:
+            if key in self.held:
+                yield key, Held(self.held[key][0], {"v": self.held[key][1]})
 
 
 class Pair:

@@ -230,11 +230,17 @@ def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
     for named in (True, False):
         current = render("streaming/sql/current.sql", log=log, base=base, ttl=ttl, named=named)
         yield "streaming/sql/current.sql", current
-    made = {"into": f"{DATASET}.verify_x", "expires_at": "2026-01-01 00:00:00+00", "current": current}
-    yield "streaming/sql/fingerprints.sql", render("streaming/sql/fingerprints.sql", **made)
-    for name in ("fingerprints_page", "fingerprints_adopted", "drop_fingerprints"):
-        path = f"streaming/sql/{name}.sql"
-        yield path, render(path, fingerprints=f"{DATASET}.verify_x", size=5000)
+    made = {"into": f"{DATASET}.verify_x", "expires_at": "2026-01-01 00:00:00+00", "current": current, "most": 3900}
+    made |= {"edges": f"{DATASET}.verify_x_edges", "log": log, "base": base, "rows": 10_000, "adopted_rows": 1_000}
+    for name in ("fingerprints", "fingerprints_edges"):
+        yield f"streaming/sql/{name}.sql", render(f"streaming/sql/{name}.sql", **made)
+    yield "streaming/sql/edges.sql", render("streaming/sql/edges.sql", edges=f"{DATASET}.verify_x_edges")
+    drop = "streaming/sql/drop_fingerprints.sql"
+    yield drop, render(drop, fingerprints=f"{DATASET}.verify_x")
+    for adopted in (True, False):
+        read = {"fingerprints": f"{DATASET}.verify_x", "size": 10_000, "adopted": adopted, "letters": 8_000_000}
+        path = "streaming/sql/fingerprints_page.sql"
+        yield path, render(path, **read)
     staged = {"staging": f"{log}_staging", "columns": log_table(record).column_names()}
     for portioned in (True, False):
         path = "streaming/sql/backfill_insert.sql"

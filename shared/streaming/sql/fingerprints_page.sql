@@ -1,5 +1,8 @@
-SELECT document_name, UNIX_MICROS(version) AS version, refused_reason, optional, fingerprint, adopted, data, position
+SELECT document_name, UNIX_MICROS(version) AS version, refused_reason, optional, fingerprint{{ ", adopted, data" if adopted }}
 FROM `{{ fingerprints }}`
-WHERE position > @after
+WHERE bucket = @bucket AND position > @after
+{% if adopted %}
+QUALIFY SUM(LENGTH(COALESCE(data, ''))) OVER (ORDER BY position) - LENGTH(COALESCE(data, '')) < {{ letters }}
+{% endif %}
 ORDER BY position
 LIMIT {{ size }}

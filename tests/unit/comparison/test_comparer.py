@@ -1,6 +1,6 @@
 """Random sides, any order: exactly the true differences, each key once."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -106,9 +106,11 @@ class Scripted:
     def pages(self, after):
         raise AssertionError
 
-    def fetch(self, keys: Collection[str]) -> Mapping[str, Held]:
+    def fetch(self, keys: Collection[str]) -> Iterator[tuple[str, Held]]:
         self.read.append(self.name)
-        return {key: self.held[key] for key in keys if key in self.held}
+        for key in keys:
+            if key in self.held:
+                yield key, self.held[key]
 
 
 def test_a_tombstone_is_absent_and_its_version_is_told():
@@ -123,6 +125,34 @@ def test_the_right_side_is_read_first_so_that_what_the_left_does_not_know_is_wro
     read = []
     [verdict] = look(["k"], Scripted({"k": Held(5, {})}, read, "left"), Scripted({"k": Held(6, {})}, read, "right"))
     assert (verdict.kind, read) == ("different", ["right", "left"])
+
+
+class Content(dict):
+    """A document; how many of them are alive is counted."""
+
+    alive = most = 0
+
+    def __init__(self, values):
+        super().__init__(values)
+        Content.alive += 1
+        Content.most = max(Content.most, Content.alive)
+
+    def __del__(self):
+        Content.alive -= 1
+
+
+class Large(Scripted):
+    """A side whose documents are made as they are read."""
+
+    def fetch(self, keys):
+        for key in keys:
+            yield key, Held(5, Content({"n": 1}))
+
+
+def test_a_look_holds_a_document_at_a_time_however_many_it_looks_at():
+    keys = [str(number) for number in range(300)]
+    assert {verdict.kind for verdict in look(keys, Large({}), Large({}))} == {"equal"}
+    assert 0 < Content.most <= 3
 
 
 def test_a_store_with_fewer_types_is_compared_by_what_it_keeps():

@@ -1,0 +1,2 @@
+SELECT adopted, edges
+FROM `{{ edges }}`

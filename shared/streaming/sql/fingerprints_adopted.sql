@@ -1,2 +1,0 @@
-SELECT COUNTIF(adopted) AS row_count
-FROM `{{ fingerprints }}`
