@@ -1,8 +1,8 @@
 """Copy what a collection already holds into BigQuery, beside the live stream.
 
-Trigger: HTTP (a person): {"collection", "database"?, "since"?, "field"?, "slices"?, "dry_run"?}; with `dry_run` the
-estimate, else 202; a tenant names collections of its own only. Pub/Sub topic `backfill-requested` (push): works on a
-run for some minutes and asks for the next turn.
+Trigger: HTTP (a person): {"collection", "database"?, "since"?, "field"?, "slices"?, "dry_run"?, "tenant_id"?}; with
+`dry_run` the estimate, else 202; a tenant names collections of its own only. Pub/Sub topic `backfill-requested`
+(push): works on a run for some minutes and asks for the next turn.
 Repeats: safe, because slices that are done are noted, streams are committed once, and rows carry their write's version.
 """
 
@@ -25,8 +25,7 @@ def handle(request: Request, clients: Clients) -> Response:
             call.outcome = clients.backfills.go_on(call.message(BackfillRequested))
         else:
             asked = call.message(BackfillAsked)
-            tenant_id = None if call.caller.operator else call.caller.tenant(None)
-            call.outcome = clients.backfills.ask(asked, tenant_id, call.caller.subject)
+            call.outcome = clients.backfills.ask(asked, call.caller.subject)
             if not asked.dry_run:
                 call.accept(call.outcome.run_id)
     return call.response

@@ -52,15 +52,13 @@ class Backfills:
         self._means.progress.request(run.run_id, "backfill", run.tenant_id, requested_by)
         return run
 
-    def ask(self, asked: BackfillAsked, tenant_id: str | None, requested_by: str) -> Backfill | Estimate:
+    def ask(self, asked: BackfillAsked, requested_by: str) -> Backfill | Estimate:
         """Ask for a run, which then goes on by messages; with `dry_run` the estimate.
 
-        tenant_id: who asks, None for an operator. Forbidden where the collection is not the tenant's.
+        Forbidden where a tenant asks, or is named, and the collection is not the tenant's.
         """
-        if tenant_id is not None and not asked.collection.startswith(f"tenants/{tenant_id}/"):
-            raise Forbidden(
-                "the collection is not the tenant's", field="collection", expected=f"tenants/{tenant_id}/..."
-            )
+        if asked.tenant_id is not None:
+            self._allow(asked, f"tenants/{asked.tenant_id}/")
         if asked.dry_run:
             return self.estimate(asked)
         run = self.start(asked, requested_by)
@@ -97,6 +95,12 @@ class Backfills:
                 raise Unavailable("another backfill of this collection is running, or was killed", run_id=other)
             with self._means.progress.track(run_id, "backfill", run.tenant_id) as tracker:
                 return Turn(self._means, run, tracker, seconds, heard).take()
+
+    def _allow(self, asked: BackfillAsked, own: str) -> None:
+        """Both the path and what it means must be the tenant's: a group may lie anywhere."""
+        mine = asked.collection.startswith(own)
+        if not mine or not f"{self._asked(asked)[1].parent}/".startswith(own):
+            raise Forbidden("the collection is not the tenant's", field="collection", expected=f"{own}...")
 
     def _asked(self, asked: BackfillAsked) -> tuple[Backfill, Stream]:
         if (asked.since is None) != (asked.field is None):

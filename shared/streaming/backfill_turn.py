@@ -23,7 +23,7 @@ from shared.streaming.pending import PendingStreams
 from shared.streaming.records import Backfill, BackfillSlice, StagedRows
 from shared.streaming.scan import ReadTimePassed, Scan
 from shared.streaming.slice_copy import REFUSED_SHOWN, SliceCopy
-from shared.streaming.staging import Staging
+from shared.streaming.staging import TRUSTED, Staging
 from shared.streaming.streams import stream_of
 from shared.streaming.transforms import NO_KEYS, HashKeys
 from shared.streaming.undeclared import Patterns, UndeclaredTables
@@ -54,6 +54,7 @@ class Means:
     keys: HashKeys = NO_KEYS
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Turn:
@@ -85,7 +86,7 @@ class Turn:
         return self._run
 
     def _work(self) -> None:
-        slices = self._slices()
+        slices = [self._renewed(part) for part in self._slices()]
         self._told(sum(part.read for part in slices if part.status != "planned"))
         with ThreadPoolExecutor(WORKERS) as pool:
             try:
@@ -157,13 +158,26 @@ class Turn:
                 self._staging.name(self._stream.record, staged.names), staged.stream
             ):
                 # BigQuery forgets streams that nobody commits for days: then it is read again.
-                again = part.model_copy(
-                    update={"status": "planned", "staged": [], "read": 0, "refused": 0, "refused_documents": []}
-                )
-                self._means.ops.put(f"backfill_slices/{part.slice_id}", again.document())
+                self._plan_again(part)
                 return
         done = part.model_copy(update={"status": "done"})
         self._means.ops.put(f"backfill_slices/{part.slice_id}", done.document())
+
+    def _renewed(self, part: BackfillSlice) -> BackfillSlice:
+        """A slice as it is, or to be read again where its staged rows may be gone: before any was taken."""
+        if part.read_at is None or part.status == "planned" or self._run.published:
+            return part
+        if self._means.now() - part.read_at <= TRUSTED:
+            return part
+        if self._run.read_at == part.read_at:
+            self._renew(part.read_at)
+        return self._plan_again(part)
+
+    def _plan_again(self, part: BackfillSlice) -> BackfillSlice:
+        changes = {"status": "planned", "staged": [], "read": 0, "refused": 0, "refused_documents": []}
+        again = part.model_copy(update=changes)
+        self._means.ops.put(f"backfill_slices/{part.slice_id}", again.document())
+        return again
 
     def _renew(self, passed: datetime) -> None:
         with self._lock:
@@ -176,16 +190,22 @@ class Turn:
         """Take the staged rows into the log; False where the time was up before."""
         record, tables = self._stream.record, _tables(slices)
         self._tracker.step("adding to the log")
-        for one, rows in tables:
-            portions = self._staging.portions(rows)
-            for portion in range(self._run.published.get(one.table, 0), portions):
-                if portion and self._is_over():
-                    return False
-                self._staging.publish(record, one.names, portion, portions)
-                published = {**self._run.published, one.table: portion + 1}
-                self._save({"published": published})
+        if not self._run.portions:
+            # Once: rows are told apart by the remainder, and another number would skip some.
+            self._save({"portions": {one.table: self._staging.portions(rows) for one, rows in tables}})
         for one, _ in tables:
-            self._merge(one)
+            portions = self._run.portions[one.table]
+            for portion in range(self._run.published.get(one.table, 0), portions):
+                self._staging.publish(record, one.names, portion, portions)
+                self._save({"published": {**self._run.published, one.table: portion + 1}})
+                if self._is_over():
+                    return False
+        for one, _ in tables:
+            if one.table not in self._run.merged:
+                self._merge(one)
+                self._save({"merged": [*self._run.merged, one.table]})
+                if self._is_over():
+                    return False
         self._save(self._done(slices, tables))
         self._tracker.step(counts={name: getattr(self._run, name) for name in COUNTS})
         # What a kill before this leaves behind expires by itself.

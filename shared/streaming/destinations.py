@@ -8,7 +8,7 @@ erasure of their tenant. Notes may be older than what the code takes for a patte
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import Any
 
 from shared.erasure.store import Needs
@@ -85,15 +85,18 @@ def place_of(pattern: Any) -> tuple[str, str]:
 def _streamed(needs: Needs, subject: Subject) -> Iterator[Destination]:
     """Of tables that were ever made; not those of other tenants, which are many."""
     ops, tenant_id = needs.ops(), subject.tenant_id
-    wheres = [[("tenant_id", "==", each)] for each in (tenant_id, None)] if tenant_id else [[]]
-    for where in wheres:
-        for _, note in ops.find("streamed_tables", where=where):
-            path, database = place_of(note.get("pattern"))
-            dataset = _dataset(note["view"])
-            declared = Destination(path, database, _dataset(_text(note.get("pattern"), "table")))
-            # The name with placeholders tells nobody's id, unless the note does not agree with itself.
-            agrees = declared.shape({}).fullmatch(dataset)
-            yield declared if agrees else Destination(path, database, dataset)
+    if tenant_id:
+        own = ops.find("streamed_tables", where=[("tenant_id", "==", tenant_id)])
+        notes = chain(own, ops.find("streamed_tables", where=[("tenant_id", "==", None)]))
+    else:
+        notes = chain(ops.find("streamed_tables"))
+    for _, note in notes:
+        path, database = place_of(note.get("pattern"))
+        dataset = _dataset(note["view"])
+        declared = Destination(path, database, _dataset(_text(note.get("pattern"), "table")))
+        # The name with placeholders tells nobody's id, unless the note does not agree with itself.
+        agrees = declared.shape({}).fullmatch(dataset)
+        yield declared if agrees else Destination(path, database, dataset)
 
 
 def _adopted(needs: Needs) -> Iterator[Destination]:

@@ -14,7 +14,6 @@ from shared.streaming.records import Backfill, BackfillSlice, Merge, StreamPatte
 
 FORGOTTEN = timedelta(days=8)
 """No moment that is longer ago can be read (point-in-time recovery: 7 days), and no stream stays open so long."""
-REFUSED = [("refused", ">", 0)]
 """Of all runs that ever were only these can name a document: they, and the ends of slices, have an index each."""
 AT_WORK = ("requested", "copying")
 
@@ -84,7 +83,7 @@ class Copies:
     def _found(self, subject: Subject) -> dict[str, bool]:
         """Paths of what names the subject, and whether that can be removed whole."""
         ops, found = self._needs.ops(), {}
-        for path, run in ops.find("backfills", where=REFUSED):
+        for path, run in ops.find("backfills", where=[("refused", ">", 0)]):
             if self._named(subject, run):
                 found[path] = False
         done: dict[str, bool] = {}
@@ -106,10 +105,10 @@ class Copies:
         ops, needs = self._needs.ops(), self._needs
         for database in databases_of(needs, subject, destinations(needs, subject)):
             name = subject.full_name(needs.project, database)
-            for end in ("low", "high"):
-                # 0 follows /, so that all below it is within; what is called name- is left out later.
-                yield from ops.find("backfill_slices", where=[(end, ">=", name), (end, "<", f"{name}0")])
-        yield from ops.find("backfill_slices", where=REFUSED)
+            # 0 follows /, so that all below it is within; what is called name- is left out later.
+            yield from ops.find("backfill_slices", where=[("low", ">=", name), ("low", "<", f"{name}0")])
+            yield from ops.find("backfill_slices", where=[("high", ">=", name), ("high", "<", f"{name}0")])
+        yield from ops.find("backfill_slices", where=[("refused", ">", 0)])
 
     def _at_work(self) -> Iterator[dict[str, Any]]:
         for status in AT_WORK:

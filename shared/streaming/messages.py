@@ -27,6 +27,7 @@ class MergeRequested(Message):
 class BackfillAsked(Message):
     """What people ask: copy what a collection holds, or with `dry_run` say what that would cost."""
 
+    tenant_id: TenantId | None = Field(None, description="Whose the collection must be; an operator may leave it out.")
     collection: str = Field(min_length=1, max_length=1_000, description="`tenants/demo/things`.")
     database: str = "(default)"
     since: str | None = Field(None, description="ISO date or time: only documents whose `field` is not before it.")

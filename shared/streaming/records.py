@@ -74,7 +74,9 @@ class Backfill(Record):
     slice_count: int = Field(0, ge=0)
     read_at: datetime | None = Field(None, description="What it reads is what Firestore held at this moment.")
     notes: list[str] = Field([], description="What a person should know, in words.")
-    published: dict[str, int] = Field({}, description="Changelog -> portions of the staged rows that it has taken.")
+    portions: dict[str, int] = Field({}, description="Changelog -> in how many portions it takes the staged rows.")
+    published: dict[str, int] = Field({}, description="Changelog -> portions that it has taken.")
+    merged: list[str] = Field([], description="Changelogs that were merged after that.")
     read: int = 0
     staged: int = 0
     added: int = 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 from shared.errors import TenantNotProvisioned
@@ -16,6 +16,8 @@ from shared.streaming.undeclared import UndeclaredTables
 
 KEPT_DAYS = 7
 """What a run that nobody takes up again leaves behind is gone after so long."""
+TRUSTED = timedelta(days=KEPT_DAYS - 1)
+"""A slice that was read longer ago is read again: its rows may be gone before they are taken."""
 ROWS_PER_STATEMENT = 2_000_000
 """A statement takes less than the overlap of merges: its rows are seen before a merge has passed their stamp."""
 

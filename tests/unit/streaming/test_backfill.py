@@ -29,6 +29,12 @@ class Warehouse(ScriptedWarehouse):
 
     def __init__(self):
         super().__init__(event_id=[{"row_count": 7}])
+        self.fails = None
+
+    def execute(self, sql, **parameters):
+        if self.fails:
+            raise self.fails
+        return super().execute(sql, **parameters)
 
     def exists(self, name):
         return not name.startswith("aso_tenant_nobody")
@@ -72,6 +78,7 @@ class World:
                 publisher=lambda: self.clients.publisher,
                 clock=lambda: self.clock,
                 pause=self.pauses.append,
+                now=lambda: self.scan.moment("(default)"),
             )
         )
 
@@ -111,6 +118,44 @@ def test_a_run_stages_every_document_once_then_takes_them_into_the_log_and_merge
     progress = world.clients.progress.get(run.run_id)
     assert (progress.kind, progress.tenant_id, progress.status) == ("backfill", "demo", "done")
     assert (progress.done, progress.total) == (1_100, 1_100)
+
+
+def test_rows_that_were_staged_so_long_ago_that_they_may_be_gone_are_read_again(world):
+    world.fill(700)
+    run = world.start(slices=1)
+    world.warehouse.fails = Unavailable("busy")
+    with pytest.raises(Unavailable):
+        world.backfills.work(run.run_id)
+    (path,) = [path for path in world.ops.documents if path.startswith("backfill_slices/")]
+    assert world.ops.documents[path]["status"] == "done"
+    for kept in (path, f"backfills/{run.run_id}"):
+        world.ops.documents[kept]["read_at"] -= timedelta(days=8)
+    world.pending.tables.clear()
+    world.warehouse.fails = None
+    found = world.another().work(run.run_id)
+    assert (found.status, found.read, len(world.staged())) == ("done", 700, 700)
+
+
+def test_a_turn_whose_time_is_up_between_tables_goes_on_with_the_next_one(world):
+    for tenant in ("demo", "other"):
+        world.fill(3, f"tenants/{tenant}/things")
+    run = world.start(collection="tenants/{tenant_id}/things")
+    turns = 0
+    found = world.backfills.get(run.run_id)
+    while found.status != "done":
+        turns += 1
+        execute = world.warehouse.execute
+        world.warehouse.execute = lambda *given, execute=execute, **named: (late(world), execute(*given, **named))[1]
+        found = world.another().work(run.run_id)
+        world.warehouse.execute = execute
+        assert turns < 9
+    assert turns > 1
+    assert len(world.inserted()) == 2
+    assert len(world.merger.merged) == 2
+
+
+def late(world):
+    world.clock += 1_000
 
 
 def test_a_run_that_is_done_does_nothing_more(world):
@@ -419,6 +464,10 @@ def test_a_tenant_may_name_collections_of_its_own_only(world):
     assert world.post({"collection": PATH}, "other")[0] == 403
     assert world.post({"collection": "tenants/{tenant_id}/things"}, "demo")[0] == 403
     assert world.post({"collection": "tenants/demotoo/things", "dry_run": True}, "demo")[0] == 403
+    # A group lies anywhere, whatever path names it.
+    world.ops.put("streams/items", {"pattern": {"path": "{path=**}/items", "table": "export.items"}})
+    assert world.post({"collection": "tenants/demo/items", "dry_run": True}, "demo")[0] == 403
+    assert world.post({"collection": "tenants/demo/items", "tenant_id": "demo", "dry_run": True})[0] == 403
     assert world.post({"collection": PATH}, None)[0] == 401
 
 
