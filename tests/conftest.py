@@ -23,8 +23,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[RANGE] = f"{first}-{first + width - 1}"
 
 
+LONGEST_FIRST = ("end_to_end", "integration")
+"""Folders whose files take long: begun first, so that no worker ends with one of them alone."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)
     for item in items:
         group = TOGETHER.get(item.path.parent.name, f"{item.path.parent.name}/{item.path.name}")
         item.add_marker(pytest.mark.xdist_group(group))
