@@ -31,7 +31,7 @@ backfill: $(STAMP) ## Copy what a collection already holds: make backfill ARGS="
 	@$(BIN)/scout backfill $(ARGS)
 
 test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests/unit tests/integration tests/end_to_end $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests/unit tests/integration tests/end_to_end $(ARGS)
 
 check: $(STAMP) ## Format, lint, strict types, unit tests, generated files: under a minute
 	@$(BIN)/ruff format --check -q . || (echo "run: make format"; exit 1)

@@ -1,9 +1,11 @@
 """Tests side by side: a file's tests stay together, as they share an emulator, and workers share no ports."""
 
 import os
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.ports import FIRST, LAST, RANGE
 
@@ -11,8 +13,21 @@ from infra.local.ports import FIRST, LAST, RANGE
 hypothesis.settings.register_profile("scout", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("scout")
 
-TOGETHER = {"end_to_end": "end_to_end"}
-"""Folders whose files share one local cloud."""
+END_TO_END = "tests/end_to_end"
+LONGEST_FIRST = ("end_to_end", "integration")
+"""Folders whose files take long: begun first, so that no worker ends with one of them alone."""
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives whole files to workers; the end-to-end tests, which share one local cloud, to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return END_TO_END if file.startswith(END_TO_END) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,13 +38,5 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[RANGE] = f"{first}-{first + width - 1}"
 
 
-LONGEST_FIRST = ("end_to_end", "integration")
-"""Folders whose files take long: begun first, so that no worker ends with one of them alone."""
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)
-    for item in items:
-        group = TOGETHER.get(item.path.parent.name, f"{item.path.parent.name}/{item.path.name}")
-        item.add_marker(pytest.mark.xdist_group(group))

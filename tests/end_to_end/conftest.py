@@ -32,14 +32,14 @@ RUN_SECONDS = 120
 expect.set_options(timeout=WAIT_MILLISECONDS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The local cloud with every function; empty but for what tests put into it."""
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clients(cloud: LocalCloud) -> Iterator[Clients]:
     """The official clients on the local cloud."""
     with pytest.MonkeyPatch.context() as environment:
@@ -56,14 +56,14 @@ class SampleRun:
     summary: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sample_run(cloud: LocalCloud, clients: Clients) -> SampleRun:
     """The sample, loaded through the functions."""
     exit_code = run_sample(cloud, once=True)
     return SampleRun(exit_code, json.loads((cloud.state / "run-summary.json").read_text()))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished(cloud: LocalCloud, clients: Clients) -> Callable[[str], None]:
     """Waits until a run is done, however often Pub/Sub has to repeat it."""
 
@@ -80,7 +80,7 @@ def finished(cloud: LocalCloud, clients: Clients) -> Callable[[str], None]:
     return wait
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A real browser."""
     with sync_playwright() as playwright:

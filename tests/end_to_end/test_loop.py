@@ -59,18 +59,18 @@ def letters(clients: Clients) -> list[Values]:
     return [each for _, each in clients.ops.find("dead_letters", where=[("tenant_id", "==", TENANT)])]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tenant(sample_run: SampleRun) -> str:
     return TENANT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def found(clients: Clients, sample_run: SampleRun) -> dict[tuple[str, str], Values]:
     """Opportunities as the run left them, by detector and entity."""
     return {(each["detector_id"], each["entity_id"]): each for each in opportunities(clients).values()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def recomputed(clients: Clients, found: dict[tuple[str, str], Values]) -> Recomputation:
     """The second computation, from Firestore's raw documents as the official client reads them."""
     raw = {
@@ -81,7 +81,7 @@ def recomputed(clients: Clients, found: dict[tuple[str, str], Values]) -> Recomp
     return Recomputation(raw, date.fromisoformat(as_of))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def verdicts(recomputed: Recomputation) -> dict[str, dict[str, Verdict]]:
     return recomputed.all()
 
