@@ -1,7 +1,6 @@
 """What differs between one deployment and the next, read from the environment once."""
 
 from functools import cache
-from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,11 +55,6 @@ class Settings(BaseSettings):
         (),
         alias="SCOUT_TOKEN_ISSUERS",
         description="JSON list of accepted issuers, with audience and operators.",
-    )
-    secrets: Literal["secret-manager", "environment"] = Field(
-        "secret-manager",
-        alias="SCOUT_SECRETS",
-        description="Where the credentials of tenants' sources are: `secret-manager` or `environment`.",
     )
     ga4_endpoint: str = Field(
         "https://analyticsdata.googleapis.com",

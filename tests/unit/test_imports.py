@@ -35,7 +35,6 @@ ONLY_IN: dict[str, set[str]] = {
     "grpc": {"adapters"},
     "requests": {"adapters"},
     "httpx": {"adapters"},
-    "pyrate_limiter": {"adapters"},
     "redis": {"adapters"},
     "psycopg": {"adapters"},
     **dict.fromkeys(FORMATS, {"adapters", "streaming"}),
