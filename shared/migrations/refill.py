@@ -16,6 +16,7 @@ import orjson
 from shared.errors import Rejected, TenantNotProvisioned, Unavailable
 from shared.migrations.columns import physical
 from shared.migrations.step import Place, is_here
+from shared.schema.batches import batches
 from shared.schema.bigquery import TableDefinition
 from shared.schema.record import Record, Undeclared
 from shared.schema.sql import render
@@ -127,7 +128,7 @@ class Refill:
                 batch = secrets.token_hex(8)
                 made = [found for row in rows if (found := self._row(row, batch)) is not None]
                 left += len(rows) - len(made)
-                for request in _requests(made):
+                for request in batches(made, len, REQUEST_BYTES):
                     connection.append(request).result(TIMEOUT_SECONDS)
                 if made:
                     at.count(f"rows of {name}", self._merge(at, part, name, staging, batch))
@@ -169,17 +170,3 @@ class Refill:
             null=part.first is None,
         )
         return at.warehouse.execute(sql, batch=batch, wanted=self.record.schema_version, **part.bounds)
-
-
-def _requests(rows: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Rows in requests that the Storage Write API takes."""
-    request: list[bytes] = []
-    size = 0
-    for row in rows:
-        if request and size + len(row) > REQUEST_BYTES:
-            yield request
-            request, size = [], 0
-        request.append(row)
-        size += len(row)
-    if request:
-        yield request

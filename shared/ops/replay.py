@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from shared.ops.leases import Leases
 from shared.ops.messages import ReplayAsked, ReplayRequested
 from shared.ops.progress import ProgressBook
 from shared.ops.records import DeadLetter
+from shared.schema.batches import batches
 from shared.schema.ports import Publisher
 
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class Replay:
                 page = waiting.page(found.after, size) if size else []
                 if not page:
                     break
-                for batch in _batches(page):
+                for batch in batches(page, _size, BATCH_BYTES):
                     await self._replay(batch, redeliver, threads, found)
                     heard(found)
                     if found.stopped is not None:
@@ -199,16 +200,5 @@ class Replay:
         return outcome
 
 
-def _batches(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """Letters in order, so many at a time that their events fit into memory."""
-    batch: list[DeadLetter] = []
-    size = 0
-    for letter in letters:
-        length = letter.size_bytes or UNKNOWN_BYTES
-        if batch and size + length > BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(letter)
-        size += length
-    if batch:
-        yield batch
+def _size(letter: DeadLetter) -> int:
+    return letter.size_bytes or UNKNOWN_BYTES

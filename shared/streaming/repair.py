@@ -9,7 +9,7 @@ could be appended would outrank them.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from shared.comparison.verification import CLOCKS_DIFFER, KIND, Verifications
 from shared.errors import AppError, BadRequest, Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
+from shared.schema.batches import batches
 from shared.schema.ports import Warehouse
 from shared.schema.record import Record, Undeclared
 from shared.schema.sql import render
@@ -186,7 +187,7 @@ class Repairer:
     def _append(self, mendings: Sequence[Mending], tables: StreamTables) -> None:
         if issubclass(tables.record, Undeclared):
             self._widen(mendings, tables)
-        for batch in _batches(mendings):
+        for batch in batches(mendings, _size, APPEND_BYTES):
             for mending, error in zip(batch, asyncio.run(self._write(batch)), strict=True):
                 if isinstance(error, Rejected):
                     mending.status, mending.note, mending.wrong = "kept", error.message, []
@@ -331,15 +332,5 @@ def _tombstone(key: str, top: StoredRow, old_fields: Fields | None, event_id: st
     )
 
 
-def _batches(mendings: Iterable[Mending]) -> Iterator[list[Mending]]:
-    batch: list[Mending] = []
-    size = 0
-    for mending in mendings:
-        length = len(mending.row.data) if mending.row is not None else 0
-        if batch and size + length > APPEND_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(mending)
-        size += length
-    if batch:
-        yield batch
+def _size(mending: Mending) -> int:
+    return len(mending.row.data) if mending.row is not None else 0

@@ -134,7 +134,7 @@ def test_large_events_are_taken_a_few_at_a_time():
         DeadLetter.model_construct(dead_letter_id=str(number), size_bytes=size)
         for number, size in enumerate([0] * 20 + [5_000_000] * 4 + [100] * 50 + [40_000_000, 1])
     ]
-    batches = list(replaying._batches(letters))
+    batches = list(replaying.batches(letters, replaying._size, replaying.BATCH_BYTES))
     assert [letter for batch in batches for letter in batch] == letters
     assert all(
         sum(letter.size_bytes or replaying.UNKNOWN_BYTES for letter in batch) <= replaying.BATCH_BYTES
