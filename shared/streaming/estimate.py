@@ -10,7 +10,6 @@ from shared.streaming.parts import DOCUMENTS_PER_SLICE, bounds, wanted_documents
 from shared.streaming.records import Backfill, BackfillSlice
 from shared.streaming.scan import Document, Scan
 from shared.streaming.service import row_of
-from shared.streaming.slice_copy import names_of
 from shared.streaming.streams import Stream
 from shared.streaming.transforms import NO_KEYS, HashKeys
 
@@ -106,6 +105,6 @@ def _sample(run: Backfill, stream: Stream, scan: Scan) -> Iterable[Document]:
 def _size(document: Document, stream: Stream, keys: HashKeys) -> int:
     try:
         change = read_document(document, "")
-        return len(row_of(change, stream.record, names_of(stream, change.path), keys).data)
+        return len(row_of(change, stream.record, stream.names_of(change.path), keys).data)
     except Rejected:
         return 0

@@ -1,6 +1,6 @@
 """Copying one slice of a collection: read at one moment, made into rows, sent into streams that nobody sees yet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from shared.errors import Rejected, TenantNotProvisioned
@@ -13,7 +13,7 @@ from shared.streaming.rows import Row
 from shared.streaming.scan import Document, Scan
 from shared.streaming.service import row_of
 from shared.streaming.staging import Staging
-from shared.streaming.streams import Stream, pattern_of
+from shared.streaming.streams import Stream
 from shared.streaming.transforms import NO_KEYS, HashKeys, sent
 from shared.streaming.typed_view import Kind, kinds_of
 
@@ -24,15 +24,6 @@ BATCH_BYTES = 9_000_000
 """A request may hold 10 MB, its envelope included."""
 REFUSED_SHOWN = 20
 Kinds = set[Kind]
-
-
-def names_of(stream: Stream, path: str) -> Mapping[str, str]:
-    """Values of the placeholders of a document's path, as the trigger finds them."""
-    if not stream.descendants or stream.record.collection is None:
-        return stream.names
-    if issubclass(stream.record, Undeclared):
-        return pattern_of(stream.record).match(path.rpartition("/")[0]) or {}
-    return stream.record.collection.match(path) or {}
 
 
 class SliceCopy:
@@ -103,7 +94,7 @@ class SliceCopy:
     def _add(self, document: Document) -> None:
         change = read_document(document, self._run_id)
         try:
-            row = row_of(change, self._stream.record, names_of(self._stream, change.path), self._keys)
+            row = row_of(change, self._stream.record, self._stream.names_of(change.path), self._keys)
             portion = self._portion(row)
         except Rejected as error:
             # It has no row anywhere: no tenant, or one without tables.

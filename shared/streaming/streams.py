@@ -128,6 +128,11 @@ class Stream:
     descendants: bool
     """True where it is a group: every collection of that id below `parent` whose path the record matches."""
 
+    def names_of(self, path: str) -> Mapping[str, str]:
+        """The placeholders' values of one of its documents, as the trigger finds them, and `document_id`."""
+        found = self.record.collection.match(path) if self.record.collection else None
+        return {**self.names, **(found or {})}
+
 
 def table_name(text: str) -> str:
     """A collection's id as BigQuery takes it for a table; what had to be changed is told apart by a hash."""

@@ -82,7 +82,7 @@ class StreamComparand:
 
     def row_of(self, change: Change) -> Row:
         """The row of a change of one of the stream's documents."""
-        return self._row(change, self._stream.record, names_of(self._stream, change.path))
+        return self._row(change, self._stream.record, self._stream.names_of(change.path))
 
     def count(self, moment: datetime) -> int:
         return self._scan.count(self._stream, moment, where_of(self._stream))
@@ -181,7 +181,7 @@ class FirestoreSide:
         """None where its row belongs to another stream's table."""
         change = read_document(document, event_id)
         try:
-            row = self._row(change, self._stream.record, names_of(self._stream, change.path))
+            row = self._row(change, self._stream.record, self._stream.names_of(change.path))
         except Rejected as error:
             return Read(None, Held(change.version, {}, refused_reason=error.message))
         if row.table != self._log:
@@ -193,7 +193,7 @@ class FirestoreSide:
     def _entry(self, document: Document) -> Entry:
         change = read_document(document, "")
         try:
-            row = self._row(change, self._stream.record, names_of(self._stream, change.path))
+            row = self._row(change, self._stream.record, self._stream.names_of(change.path))
         except Rejected as error:
             return Entry(change.document_name, change.version, "", error.message)
         message = log_wire(row.record).read(row.data)
@@ -297,12 +297,6 @@ class WarehouseSide:
 
     def _read_time(self) -> dict[str, Any]:
         return {"read_at": self._read_at} if self._tables.ttl else {}
-
-
-def names_of(stream: Stream, path: str) -> Mapping[str, str]:
-    """The placeholders' values of one document of a stream."""
-    found = stream.record.collection.match(path) if stream.record.collection else None
-    return {**stream.names, **(found or {})}
 
 
 def where_of(stream: Stream) -> Sequence[Where]:

@@ -34,7 +34,7 @@ from shared.streaming.service import row_of
 from shared.streaming.streams import Stream, stream_of
 from shared.streaming.tables import exact_view, provision, view_name
 from shared.streaming.undeclared import learned_columns
-from shared.streaming.verify import StreamComparand, names_of
+from shared.streaming.verify import StreamComparand
 from tests.fakes import OPERATOR, FakePublisher, FakeVerifier, posted, pushed
 from tests.support.processes import ROOT
 from tests.support.streaming import Note
@@ -134,7 +134,7 @@ class Lab:
         async def write():
             changes = [read_document(document, "copy") for document in documents]
             writer = self.clients.writer()
-            rows = [row_of(change, stream.record, names_of(stream, change.path)) for change in changes]
+            rows = [row_of(change, stream.record, stream.names_of(change.path)) for change in changes]
             await asyncio.gather(*map(writer.write, rows))
             writer.close()
 

@@ -56,6 +56,23 @@ def test_a_group_takes_the_collection_wherever_it_lies():
     assert (stream.parent, stream.descendants) == ("", True)
 
 
+@pytest.mark.parametrize(
+    ("collection", "document"),
+    [
+        ("tenants/demo/things", "tenants/demo/things/a"),
+        ("tenants/demo/orders/{id}/items", "tenants/demo/orders/o1/items/a"),
+        ("tenants/{tenant_id}/orders/{id}/items", "tenants/demo/orders/o1/items/a"),
+        ("posts/a/comments", "users/u/posts/a/comments/c"),
+    ],
+)
+def test_a_document_that_is_read_has_the_names_that_the_trigger_finds(collection, document):
+    patterns = [GROUP, *declared_patterns()]
+    stream = stream_of(collection, patterns=patterns)
+    record, names = undeclared(document.rpartition("/")[0], "(default)", patterns)
+    assert stream.record is record
+    assert stream.names_of(document) == {**names, "document_id": document.rpartition("/")[2]}
+
+
 def test_a_pattern_is_of_one_database():
     shop = Pattern(path="users", table="export.users", database="shop")
     assert undeclared("users", "shop", [shop]) is not None
