@@ -12,6 +12,7 @@ from shared.comparison.comparer import DIFFERENCES, Entry, Side, Verdict, judge,
 from shared.comparison.records import Difference, Suspect, Verification
 from shared.ops.progress import ProgressBook, Tracker
 from shared.schema.ports import Documents
+from shared.schema.times import timestamp_micros
 
 LOOK_KEYS = 300
 """Keys that are looked at at once; of their content only hashes are kept."""
@@ -138,7 +139,7 @@ class _Comparison:
     def run(self, enough: Callable[[], bool]) -> Verification:
         moment = self._moment = self._read_at(self._now())
         self._left, self._right = self._comparand.open(moment)
-        since, until = _micros(moment), _micros(self._now() + CLOCKS_DIFFER)
+        since, until = timestamp_micros(moment), timestamp_micros(self._now() + CLOCKS_DIFFER)
         left_after, right_after, since_checkpoint = self._state.left_after, self._state.right_after, 0
         lefts = chain.from_iterable(self._left.pages(left_after))
         rights = chain.from_iterable(self._right.pages(right_after))
@@ -193,7 +194,7 @@ class _Comparison:
         """False where a write that is on its way would explain it: one not older than the time it may take."""
         settled = now - timedelta(seconds=self._state.settle_seconds)
         if verdict.kind in ("missing", "stale"):
-            return verdict.left_version <= _micros(settled)
+            return verdict.left_version <= timestamp_micros(settled)
         if verdict.kind == "extra":
             return was_absent and self._moment <= settled
         return True
@@ -278,8 +279,3 @@ class _Comparison:
 
 def _path(run_id: str) -> str:
     return f"verifications/{run_id}"
-
-
-def _micros(at: datetime) -> int:
-    passed = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds

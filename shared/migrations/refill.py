@@ -20,10 +20,11 @@ from shared.schema.batches import batches
 from shared.schema.bigquery import TableDefinition
 from shared.schema.record import Record, Undeclared
 from shared.schema.sql import render
+from shared.schema.times import timestamp_micros
 from shared.streaming.tables import BEGINNING, log_table, typed_columns
 from shared.streaming.typed import layout_of, typed_values
 from shared.streaming.values import decode_fields
-from shared.streaming.wire import log_wire, timestamp_micros
+from shared.streaming.wire import log_wire
 
 PAGE_BYTES = 32_000_000
 MOST_ROWS = 5_000

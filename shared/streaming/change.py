@@ -15,14 +15,14 @@ from google.events.cloud import firestore as events
 from google.protobuf.message import DecodeError
 
 from shared.errors import Rejected
-from shared.streaming.values import EPOCH, Fields, micros
+from shared.schema.times import timestamp_micros
+from shared.streaming.values import Fields, micros
 
 Operation = Literal["CREATE", "UPDATE", "DELETE", "EXPIRE", "IMPORT"]
 
 EventData = events.DocumentEventData.pb()
 # The tags of value, old_value and update_mask: no base64 text begins with one.
 RAW = frozenset(b"\x0a\x12\x1a")
-SECOND = 1_000_000
 
 
 class UnreadableEvent(Rejected):
@@ -198,7 +198,6 @@ def _event_micros(time: str | datetime | None) -> int:
         return 0
     try:
         at = time if isinstance(time, datetime) else datetime.fromisoformat(time)
-        passed = at - EPOCH
     except (ValueError, TypeError):
         return 0
-    return (passed.days * 86_400 + passed.seconds) * SECOND + passed.microseconds
+    return timestamp_micros(at)

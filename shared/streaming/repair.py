@@ -25,6 +25,7 @@ from shared.schema.batches import batches
 from shared.schema.ports import Warehouse
 from shared.schema.record import Record, Undeclared
 from shared.schema.sql import render
+from shared.schema.times import timestamp_micros
 from shared.streaming.change import Change
 from shared.streaming.merge import LEASE_SECONDS
 from shared.streaming.rows import Row
@@ -33,7 +34,6 @@ from shared.streaming.typed_view import kinds_of
 from shared.streaming.undeclared import UndeclaredTables
 from shared.streaming.values import Fields, decode_fields
 from shared.streaming.verify import FirestoreSide, Read, StreamComparand, StreamTables
-from shared.streaming.wire import timestamp_micros
 from shared.streaming.writer import Writer
 
 DOCUMENTS = 30

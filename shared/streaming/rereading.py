@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.schema.times import timestamp_micros
 from shared.streaming.change import Change, LeftOut, read_absence, read_document
-from shared.streaming.wire import timestamp_micros
 
 
 class Reader(Protocol):

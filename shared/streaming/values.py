@@ -14,12 +14,13 @@ digits, a double always with a point or an exponent. Everything here works on ra
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from google.events.cloud import firestore as events
 
 from shared.errors import BadRequest
+from shared.schema.times import EPOCH
 
 Value = events.Value.pb()
 Fields = Mapping[str, Any]
@@ -29,7 +30,6 @@ PLAIN = frozenset(("string_value", "integer_value", "boolean_value"))
 """Kinds of values that are written as they are."""
 ALIKE = frozenset((str, int, float, bool, type(None)))
 """Types of encoded values that are Python's too."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TAGS = frozenset(
     frozenset(keys)
     for keys in (

@@ -20,6 +20,7 @@ from shared.errors import BadRequest, Rejected
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import GROUP, PLACEHOLDER, Record
 from shared.schema.sql import render
+from shared.schema.times import EPOCH
 from shared.streaming.change import Change, read_document
 from shared.streaming.extension_values import kept_by_the_extension
 from shared.streaming.rows import Row
@@ -27,7 +28,6 @@ from shared.streaming.scan import Document, Scan, Slice, Where
 from shared.streaming.service import row_of
 from shared.streaming.streams import Stream
 from shared.streaming.tables import BEGINNING, base_table, dataset_of, log_table, typed_columns, view_name
-from shared.streaming.values import EPOCH
 from shared.streaming.wire import log_wire
 
 RowOf = Callable[[Change, type[Record], Mapping[str, str]], Row]

@@ -1,7 +1,7 @@
 """The wire schema of a table's rows: a protobuf message made from its columns, as the Storage Write API wants it."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from shared.schema.bigquery import Column
 from shared.schema.record import Record
+from shared.schema.times import timestamp_micros
 from shared.streaming.tables import log_table
-from shared.streaming.values import EPOCH
 
 FIELD = descriptor_pb2.FieldDescriptorProto
 # https://cloud.google.com/bigquery/docs/supported-data-types#supported-protocol-buffer-data-types
@@ -84,12 +84,6 @@ def _scalar(column: Column, value: Any) -> Any:
     if kind == "RECORD":
         return {inner.name: wire_value(inner, getattr(value, inner.name)) for inner in column.fields}
     return value
-
-
-def timestamp_micros(at: datetime) -> int:
-    """Microseconds since 1970; a time without zone is UTC."""
-    passed = (at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def _message(name: str, columns: Sequence[Column]) -> descriptor_pb2.DescriptorProto:
