@@ -93,7 +93,7 @@ def _shown(expected: Estimate) -> Group:
 
     what = {name: getattr(expected, name) for name in ("documents", "reads", "rows", "bytes", "slices")}
     bill = [
-        (cost.what, cost.amount, f"{cost.usd:.4f}", f"{cost.price.usd} per {cost.price.per:,.0f}, {cost.price.source}")
+        (cost.what, cost.amount, f"{cost.usd:.4f}", f"{cost.price.usd} per {cost.price.amount}, {cost.price.source}")
         for cost in expected.costs
     ]
     table = rows(

@@ -103,6 +103,9 @@ def _show(found: list[StreamStatus], value: dict[str, Any], everything: bool) ->
         out.print(f"{len(found) - len(shown)} more hold nothing; --all shows them")
     if any(each.differs for each in shown):
         out.print("≠ documents are on their way, or lost: scout verify tells which", style="yellow")
+    for each in shown:
+        if each.merge_error:
+            out.print(f"{each.table} was not merged when it was due: {each.merge_error}", style="yellow", markup=False)
     for database in value["unwatched_databases"]:
         said = f'A pattern streams database {database}, which no trigger watches: deploy with DATABASES="{database}"'
         out.print(said, style="yellow", markup=False)
@@ -155,8 +158,10 @@ def _table(dataset: str, shown: list[StreamStatus], now: datetime) -> Table:
 
     table = rows((*columns, "merged", "due", "compacted"), lines, dataset)
     table.box = SIMPLE_HEAD
-    for column in table.columns:
+    for column in table.columns[1:]:
+        # A number that is cut off reads as another one: only the name may give way.
         column.no_wrap = True
+        column.min_width = max(len(str(column.header)), *(len(str(cell)) for cell in column.cells))
         column.justify = "right" if column.header == "documents" else column.justify
     return table
 

@@ -30,7 +30,9 @@ AGAIN_LATER = 75
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as one JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 
-out = Console(soft_wrap=True, highlight=False)
+PIPED_WIDTH = 160
+"""Columns of tables where no terminal says how wide it is."""
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 

@@ -24,16 +24,18 @@ class Price:
 
     usd: float
     per: float
+    amount: str
+    """`per` as a person writes it."""
     unit: str
     source: str
     noted_on: str = NOTED_ON
 
 
-FIRESTORE_READS = Price(0.06, 100_000, "document read", "https://cloud.google.com/firestore/pricing")
+FIRESTORE_READS = Price(0.06, 100_000, "100,000", "document read", "https://cloud.google.com/firestore/pricing")
 BIGQUERY_WRITES = Price(
-    0.025, 2**30, "byte written by the Storage Write API", "https://cloud.google.com/bigquery/pricing"
+    0.025, 2**30, "GiB", "byte written by the Storage Write API", "https://cloud.google.com/bigquery/pricing"
 )
-BIGQUERY_QUERIES = Price(6.25, 2**40, "byte read by a statement", "https://cloud.google.com/bigquery/pricing")
+BIGQUERY_QUERIES = Price(6.25, 2**40, "TiB", "byte read by a statement", "https://cloud.google.com/bigquery/pricing")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,19 +15,18 @@ from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Progress
 from shared.schema.ports import Documents, Publisher, Warehouse
-from shared.schema.record import GROUP, PLACEHOLDER
 from shared.streaming.repair import Repairer
 from shared.streaming.scan import Scan
 from shared.streaming.service import row_of
 from shared.streaming.status import streams_of
-from shared.streaming.streams import Pattern, Stream, stream_of
+from shared.streaming.streams import Pattern, Stream, filled, stream_of
 from shared.streaming.verify import RowOf, StreamComparand, of_tenant
 from shared.tenants.fan_out import Asked, ask_each
 
 LEASE_SECONDS = 600.0
 SLICE_SECONDS = 240.0
 """After this long a slice hands over: settling and the last looks still fit into the function's time."""
-RUN_ID = re.compile(r"[\w.-]{1,100}")
+RUN_ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 TENANT_PATH = re.compile(r"tenants/([^/{}]+)/")
 
 
@@ -174,7 +173,7 @@ class Reconciler:
         for record, names in streams_of(self._ops, tenant_ids):
             owner = names.get("tenant_id")
             if record.collection is not None and (owner is not None or only is None):
-                yield _filled(record.collection.path, names), record.collection.database, owner
+                yield filled(record.collection.path, names), record.collection.database, owner
 
 
 def new_run_id() -> str:
@@ -185,11 +184,6 @@ def new_run_id() -> str:
 def _check(run_id: str) -> None:
     if not RUN_ID.fullmatch(run_id):
         raise BadRequest("not a run's id", field="run_id", expected="at most 100 letters, digits, - . _")
-
-
-def _filled(path: str, names: Mapping[str, str]) -> str:
-    """A collection's path with what is known filled in; a group's is its id alone."""
-    return PLACEHOLDER.sub(lambda found: names.get(found[1], found[0]), path.removeprefix(GROUP))
 
 
 def _tenant_of(path: str) -> str | None:

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from shared.errors import Rejected
 from shared.schema.ports import Documents, Warehouse
-from shared.schema.record import GROUP, PLACEHOLDER, Record, Undeclared
+from shared.schema.record import PLACEHOLDER, Record, Undeclared
 from shared.schema.registry import streamed_records
 from shared.schema.sql import render
 from shared.streaming.records import Merge
 from shared.streaming.scan import Scan
-from shared.streaming.streams import Stream, pattern_of, stream_of
+from shared.streaming.streams import Stream, filled, pattern_of, stream_of
 from shared.streaming.tables import BEGINNING, base_table, dataset_of, log_table, view_name
 from shared.streaming.undeclared import streamed_tables
 
@@ -39,6 +39,7 @@ class StreamStatus:
     merged_at: datetime | None = None
     due_at: datetime | None = None
     compacted_until: datetime | None = None
+    merge_error: str | None = None
     missing: bool = False
     bytes_read: int = 0
 
@@ -86,21 +87,21 @@ class Status:
         view = view_name(record, dataset_of(record, names))
         values = self._ops.get(f"merges/{view}")
         last = Merge.model_validate(values) if values else None
-        stream = _stream(record, names)
         found = StreamStatus(
-            collection="/".join(part for part in (stream.parent, stream.collection_id) if part),
-            database=stream.database,
+            collection=filled(record.collection.path, names),
+            database=record.collection.database,
             table=view,
             declared=not issubclass(record, Undeclared),
             merge_every_seconds=record.table.merge_every_seconds,
             merged_at=last.finished_at if last else None,
             due_at=last.next_at if last else None,
             compacted_until=last.compacted_until if last else None,
+            merge_error=last.error if last else None,
         )
         if rows:
             found = self._counted(found, record, names, last.tail_from if last else BEGINNING)
         if documents and _of_one_owner(record):
-            found = replace(found, documents=self._scan.count(stream))
+            found = replace(found, documents=self._scan.count(_stream(record, names)))
         return found
 
     def _counted(
@@ -140,10 +141,8 @@ def _stream(record: type[Record], names: Mapping[str, str]) -> Stream:
     """The whole collection of a record: `tenants/demo/things`, with what is not named left open."""
     if record.collection is None:
         raise TypeError(f"{record.__name__} has no collection")
-    parts = record.collection.path.removeprefix(GROUP).split("/")
-    path = "/".join(names.get(part[1:-1], part) if part.startswith("{") else part for part in parts)
     patterns = [pattern_of(record)] if issubclass(record, Undeclared) else []
-    return stream_of(path, record.collection.database, patterns)
+    return stream_of(filled(record.collection.path, names), record.collection.database, patterns)
 
 
 def _of_one_owner(record: type[Record]) -> bool:

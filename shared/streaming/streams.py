@@ -17,12 +17,12 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_serializer, model_validator
 
 from shared.errors import BadRequest, NotFound, NotNow
+from shared.schema.names import NOT_A_NAME
 from shared.schema.record import GROUP, PLACEHOLDER, Collection, Record, Table, Transforms, Undeclared
 from shared.schema.registry import records, streamed_records
 from shared.streaming.steps import steps_of_paths
 
 DECLARED = Path(__file__).with_name("collections.yaml")
-NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 NAME_LENGTH = 200
 BESIDE = re.compile(r"(_base|_raw_changelog|_raw_latest|_history|_refill)$|_backfill_|_fingerprints")
 """How the tables beside a view are called."""
@@ -174,7 +174,12 @@ def stream_of(collection_path: str, database: str = "(default)", patterns: Itera
         collection_path, database, declared_patterns() if patterns is None else patterns
     )
     if found is None:
-        raise NotFound("no stream takes this collection", field="collection", database=database)
+        raise NotFound(
+            "no stream takes this collection",
+            field="collection",
+            database=database,
+            expected="what a record declares or a pattern takes; docs/streaming.md says how to add one",
+        )
     record, names = found
     return _stream(record, {name: value for name, value in names.items() if not value.startswith("{")}, parts, database)
 
@@ -201,6 +206,11 @@ def undeclared(path: str, database: str, patterns: Iterable[Pattern]) -> tuple[t
                 raise NotNow("the collection's pattern is paused, or not valid", field="pattern", path=pattern.path)
             return pattern.record(values), values
     return None
+
+
+def filled(path: str, names: Mapping[str, str]) -> str:
+    """A collection's path with what is known filled in; a group's is its id alone."""
+    return PLACEHOLDER.sub(lambda found: names.get(found[1], found[0]), path.removeprefix(GROUP))
 
 
 def _stream(record: type[Record], names: Mapping[str, str], parts: list[str], database: str) -> Stream:
