@@ -14,13 +14,12 @@ import orjson
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from shared.errors import BadRequest
+from shared.schema.names import NOT_A_NAME, UNQUOTABLE
 from shared.schema.sql import render
 
 FieldType = Literal[
     "string", "number", "boolean", "timestamp", "geopoint", "reference", "array", "map", "null", "stringified_map"
 ]
-NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
-UNQUOTABLE = re.compile(r"[\"'\\`\x00-\x1f\x7f]")
 FIRST = ("document_name", "document_id", "timestamp", "operation")
 Kind = Literal["latest", "changelog"]
 

@@ -7,6 +7,10 @@ from pydantic import StringConstraints
 
 from shared.errors import BadRequest
 
+NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
+"""What no name of a table or a column has."""
+UNQUOTABLE = re.compile(r"[\"'\\`\x00-\x1f\x7f]")
+"""What would end the quotes around a name in a JSON path or a literal."""
 TENANT = re.compile(r"^[a-z0-9][a-z0-9_]{0,62}$")
 COLUMN = re.compile(
     r"(?!_table_|_file_|_partition|_row_timestamp|_change_|__root__|_colidentifier)[a-z_]\w{0,299}", re.ASCII | re.I

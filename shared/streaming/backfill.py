@@ -20,13 +20,14 @@ import secrets
 from datetime import UTC, datetime
 
 from shared.errors import BadRequest, Forbidden, NotFound, TenantNotProvisioned, Unavailable
+from shared.schema.names import NOT_A_NAME
 from shared.schema.record import PLACEHOLDER
 from shared.streaming.backfill_turn import COUNTS, Heard, Means, Turn, path_of
 from shared.streaming.estimate import Estimate, estimate
 from shared.streaming.messages import BackfillAsked, BackfillRequested
 from shared.streaming.parts import moment
 from shared.streaming.records import Backfill
-from shared.streaming.streams import NOT_A_NAME, Stream, stream_of
+from shared.streaming.streams import Stream, stream_of
 from shared.streaming.tables import dataset_of
 
 LEASE_SECONDS = 600.0

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel
 
+from shared.schema.names import NOT_A_NAME, UNQUOTABLE
 from shared.streaming.values import Fields, is_vector
 
 KINDS = {
@@ -49,9 +50,6 @@ TAGGED = (
     r'|"_latitude":[^,]+,"_longitude":[^,]+|"_(values|base64|reference|double)":[^}]*)\}$'
 )
 """What the other kinds look like that are written as a map; a document's own map of such a look is wrapped."""
-# A name that could end the quotes around it in a JSON path or a literal stays in `data` alone.
-UNQUOTABLE = re.compile(r"[\"'\\`\x00-\x1f\x7f]")
-NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 FORBIDDEN = re.compile(r"^(_table_|_file_|_partition|_row_timestamp|__root__|_colidentifier|_change_|[0-9])", re.I)
 
 Kind = tuple[str, str]
@@ -87,7 +85,7 @@ def learn(known: Sequence[LearnedColumn], kinds: Iterable[Kind], reserved: Itera
     taken = {*(name.lower() for name in reserved), *(column.column.lower() for column in known)}
     for name, kind in sorted(kinds):
         if (name, kind) in seen or len(columns) >= MOST_COLUMNS or UNQUOTABLE.search(name) or not name:
-            continue
+            continue  # what has no column is in `data` all the same
         wanted = _column_name(name if name not in fields else f"{name}_{kind}")
         if wanted.lower() in taken:
             wanted = f"{wanted}_{hashlib.sha256(f'{name}/{kind}'.encode()).hexdigest()[:8]}"

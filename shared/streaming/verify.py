@@ -17,6 +17,7 @@ import orjson
 from shared.comparison.comparer import Entry, Held
 from shared.comparison.fingerprint import canonical, fingerprint
 from shared.errors import BadRequest, Rejected
+from shared.schema.names import NOT_A_NAME
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.record import GROUP, PLACEHOLDER, Record
 from shared.schema.sql import render
@@ -43,7 +44,6 @@ LETTERS = 8_000_000
 MOST_EDGES = 3_900
 """A statement may write to 4,000 partitions."""
 KEPT_FOR = timedelta(hours=2)
-NOT_A_NAME = re.compile(r"\W")
 
 
 class StreamComparand:
