@@ -36,7 +36,7 @@ def test_there_is_each_command_that_is_promised():
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_each_command_is_a_make_target_of_the_same_name_that_hands_its_arguments_over(name):
     made = subprocess.run(  # noqa: S603
-        ["make", "--dry-run", "--assume-old=.venv/.installed", name, "ARGS=an argument"],  # noqa: S607
+        ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.installed", name, "ARGS=an argument"],  # noqa: S607
         cwd=ROOT,
         capture_output=True,
         text=True,
