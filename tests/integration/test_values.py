@@ -34,6 +34,7 @@ from tests.fakes import FakeCache, FakePublisher
 
 TENANT = "values"
 DATASET = f"aso_tenant_{TENANT}"
+GROUP = "export_values.comments"
 MIB = 1 << 20
 LEAST, MOST = -(2**63), 2**63 - 1
 
@@ -58,9 +59,11 @@ def clients(cloud: LocalCloud) -> Iterator[Clients]:
             "drop": ["ssn"],
             "rename": {"name": "full_name"},
         }
+        group = {"path": "{path=**}/comments", "table": GROUP}
         # Before anything is written: patterns are read again each minute.
-        note = StreamPattern(stream_id="people", pattern=pattern, created_at=datetime.now(UTC))
-        clients.ops.put("streams/people", note.document())
+        for name, added in (("people", pattern), ("comments", group)):
+            note = StreamPattern(stream_id=name, pattern=added, created_at=datetime.now(UTC))
+            clients.ops.put(f"streams/{name}", note.document())
         cloud.tenant(TENANT)
         yield clients
 
@@ -158,6 +161,28 @@ def test_every_kind_of_value_comes_back_as_it_was(cloud, clients, store):
         assert exact(decode_fields(orjson.loads(found[name]))) == exact(document.fields), name
         assert found[name].encode() == document_text(document.fields, record, {"tenant_id": TENANT}), "as a scan has it"
     assert len(documents["all"].fields) == len(everything(store))
+    assert not list(clients.ops.find("dead_letters"))
+
+
+def test_a_group_arrives_from_wherever_it_lies_and_leaves_again(cloud, clients, store):
+    places = ["comments", "posts/p/comments", f"tenants/{TENANT}/posts/p/comments", f"tenants/{TENANT}/comments"]
+    documents = [store.document(f"{place}/{number}") for number, place in enumerate(places)]
+    for number, document in enumerate(documents):
+        document.set({"n": number})
+    store.document("comments/0/answers/a").set({"n": 9})
+    cloud.drain()
+    view = f"SELECT document_name, n FROM `{GROUP}` ORDER BY n"  # noqa: S608
+    root = f"projects/{clients.settings.project}/databases/(default)/documents"
+    expected = [(f"{root}/{place}/{number}", number) for number, place in enumerate(places)]
+    assert [tuple(row.values()) for row in clients.warehouse.query(view)] == expected
+    assert not clients.warehouse.exists(f"{DATASET}.comments"), "no broader pattern has it as well"
+    stream = stream_of("comments", patterns=clients.patterns.load())
+    assert clients.merger.merge(stream.record, stream.names, force=True).merged_rows == 4
+    documents[1].delete()
+    documents[2].update({"n": 7})
+    cloud.drain()
+    changed = [*expected[:1], expected[3], (expected[2][0], 7)]
+    assert [tuple(row.values()) for row in clients.warehouse.query(view)] == changed
     assert not list(clients.ops.find("dead_letters"))
 
 
