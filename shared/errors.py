@@ -9,6 +9,7 @@ The tree answers the only question that a trigger asks: is it worth trying again
         Forbidden            403  a token of somebody else
         UnknownTenant        404  no such tenant
         TooLarge             413  a body above the limit
+        CredentialsRefused        a source that takes the tenant's credentials no more
         TenantNotProvisioned      a document of a tenant that has no tables yet
         RetriesExhausted          Unavailable, or a bug, until shortly before the trigger gives up
       Unavailable    503  may work later: raise, so that the trigger retries
@@ -75,6 +76,10 @@ class TooLarge(Rejected):
     """The body is above the limit."""
 
     status = 413
+
+
+class CredentialsRefused(Rejected):
+    """A source does not take the tenant's credentials: they were revoked, have expired, or may not read this."""
 
 
 class TenantNotProvisioned(Rejected):

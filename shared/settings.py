@@ -1,6 +1,7 @@
 """What differs between one deployment and the next, read from the environment once."""
 
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,10 +57,32 @@ class Settings(BaseSettings):
         alias="SCOUT_TOKEN_ISSUERS",
         description="JSON list of accepted issuers, with audience and operators.",
     )
+    secrets: Literal["secret-manager", "environment"] = Field(
+        "secret-manager",
+        alias="SCOUT_SECRETS",
+        description="Where the credentials of tenants' sources are: `secret-manager` or `environment`.",
+    )
     ga4_endpoint: str = Field(
         "https://analyticsdata.googleapis.com",
         alias="SCOUT_GA4_ENDPOINT",
         description="Google Analytics Data API.",
+    )
+    google_ads_endpoint: str = Field(
+        "https://googleads.googleapis.com", alias="SCOUT_GOOGLE_ADS_ENDPOINT", description="Google Ads API."
+    )
+    google_token_endpoint: str = Field(
+        "https://oauth2.googleapis.com/token",
+        alias="SCOUT_GOOGLE_TOKEN_ENDPOINT",
+        description="Where refresh tokens of Google accounts are exchanged.",
+    )
+    search_console_endpoint: str = Field(
+        "https://searchconsole.googleapis.com", alias="SCOUT_SEARCH_CONSOLE_ENDPOINT", description="Search Console API."
+    )
+    stripe_endpoint: str = Field("https://api.stripe.com", alias="SCOUT_STRIPE_ENDPOINT", description="Stripe API.")
+    activecampaign_endpoint: str = Field(
+        "https://{account}.api-us1.com",
+        alias="SCOUT_ACTIVECAMPAIGN_ENDPOINT",
+        description="ActiveCampaign API; `{account}` is the tenant's `account_id`.",
     )
 
 

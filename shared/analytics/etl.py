@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
+from shared.analytics.entities import ENTITIES, GROUPS, RAW_TABLES, Group
 from shared.analytics.messages import EtlAsked, EtlFinished, EtlRequested
 from shared.analytics.records import DailyEntityMetrics, EntityMap, EtlState, MonthlyEntityMetrics
 from shared.analytics.rollup import roll_up

@@ -1,6 +1,6 @@
 """Which detectors can find something yet: what each reads, and whether the ETL makes it."""
 
-from shared.analytics.entities import ENTITIES, SOURCE_TABLE
+from shared.analytics.entities import ENTITIES
 from shared.detectors import expression
 from shared.detectors.declaration import Detector, feature
 from shared.detectors.metrics import SOURCES
@@ -14,7 +14,7 @@ def made() -> dict[str, frozenset[str]]:
     """Entity type -> the metrics and labels that the ETL makes of it."""
     return {
         entity.entity_type: frozenset({*entity.columns, *entity.keys} - {"attributes"})
-        for entity in (*ENTITIES, SOURCE_TABLE)
+        for entity in ENTITIES
     }
 
 

@@ -149,6 +149,14 @@ class Objects(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Credentials of tenants' sources; nothing else ever holds them."""
+
+    def get(self, tenant_id: str, source: str) -> str:
+        """The credentials as they were put there, text or JSON. CredentialsRefused where there are none."""
+        ...
+
+
 class Cache(Protocol):
     """Cached answers; each scope (`aso_content:demo`) can be forgotten at once."""
 

@@ -1,10 +1,10 @@
 """What every source is to a sync: feeds of documents, given page by page from a position on.
 
-A new source is one adapter of this port, the records that its documents become, and an entry in the clients' list.
+A new source is one adapter of this port, the records that its documents become, and a declaration in catalogue.py.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from typing import Any, Protocol
@@ -20,10 +20,14 @@ class Feed:
     """One kind of document that a source gives, and the record that it becomes.
 
     restates: the source gives whole days, in order, and may report a row of a recent day no more: it is removed then.
+    mutable: its documents go on changing after their day, and others than syncs write them (webhooks): the newer stays.
+    account: the fields that say which of the vendor's accounts a document is of, spelled as in SourceSettings.
     """
 
     record: type[SourceRow]
     restates: bool = False
+    mutable: bool = False
+    account: tuple[str, ...] = ()
 
     @property
     def collection(self) -> Collection:
@@ -36,19 +40,21 @@ class Feed:
 
 @dataclass(frozen=True)
 class Pull:
-    """What is pulled: one tenant's source since a day, in one run."""
+    """What is pulled: one tenant's source since a day, in one run; `credentials` as Secret Manager holds them."""
 
     tenant_id: str
     run_id: str
     since: date
     settings: SourceSettings
+    credentials: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class Page:
     """One page: documents as (id, fields), where the next page begins, and how many the source says there are in all.
 
-    Each document's fields hold `date`; `following` is None at the end, `reported` where the source does not say.
+    Each document's fields hold `date` as ISO text, and not what every raw row carries: the sync adds that.
+    `following` is None at the end, `reported` where the source does not say.
     """
 
     documents: list[tuple[str, dict[str, Any]]]
@@ -57,7 +63,9 @@ class Page:
 
 
 class Source(Protocol):
-    """One source. Unavailable where it does not answer, Rejected where it refuses for good."""
+    """One source. Unavailable where it does not answer, CredentialsRefused where it takes the credentials no more,
+    Rejected where it refuses for good.
+    """
 
     @property
     def feeds(self) -> Sequence[Feed]:
@@ -66,6 +74,10 @@ class Source(Protocol):
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of one feed from a position on; "" is the beginning."""
+        ...
+
+    def check(self, pull: Pull) -> str:
+        """Ask the smallest thing that needs the credentials; what they open, in the vendor's own name for it."""
         ...
 
 

@@ -13,7 +13,17 @@ class SourceSettings(Record):
     """How one source of a tenant is reached."""
 
     enabled: bool = True
-    property_id: str | None = Field(None, description="GA4: `properties/123`.")
+    property_id: str | None = Field(None, pattern=r"^properties/\d+$", description="GA4: `properties/123`.")
+    customer_id: str | None = Field(None, pattern=r"^\d{10}$", description="Google Ads: the account, digits alone.")
+    login_customer_id: str | None = Field(
+        None, pattern=r"^\d{10}$", description="Google Ads: the manager account that reaches it, where one does."
+    )
+    site_url: str | None = Field(
+        None, pattern=r"^(sc-domain:|https?://)\S+$", description="Search Console: the property, as it is named there."
+    )
+    account_id: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_-]{1,60}$", description="Stripe: `acct_...`. ActiveCampaign: the account's name."
+    )
     settling_days: int = Field(2, ge=0, le=30, description="Days that the source still restates; never judged.")
 
 

@@ -35,6 +35,7 @@ ONLY_IN: dict[str, set[str]] = {
     "grpc": {"adapters"},
     "requests": {"adapters"},
     "httpx": {"adapters"},
+    "pyrate_limiter": {"adapters"},
     "redis": {"adapters"},
     "psycopg": {"adapters"},
     **dict.fromkeys(FORMATS, {"adapters", "streaming"}),

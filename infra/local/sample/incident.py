@@ -21,6 +21,16 @@ SERIES = {
 
 
 @dataclass(frozen=True)
+class Planted:
+    """Something that a sample of another source than GA4 holds, and the detector expected to find it."""
+
+    detector: str
+    entity_type: str
+    entity: str
+    story: str
+
+
+@dataclass(frozen=True)
 class Incident:
     """One planted change and the detector expected to find it. Both days are inclusive.
 

@@ -1,0 +1,122 @@
+"""A vendor's JSON over HTTP: at its pace, with patience, and its answers in Scout's words."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import orjson
+import stamina
+from pyrate_limiter import Duration, Limiter, Rate
+
+from shared.errors import CredentialsRefused, Rejected, Unavailable
+
+ATTEMPTS = 5
+PATIENCE_SECONDS = 60.0
+CALL_SECONDS = 30.0
+SAID = 300
+"""Characters that are kept of a vendor's own words: never its answer to a question about people."""
+
+
+class _NotNow(Exception):
+    """An answer that another try may mend; `pause_seconds` where it says when."""
+
+    def __init__(self, cause: str, pause_seconds: float | None = None) -> None:
+        super().__init__(cause)
+        self.pause_seconds = pause_seconds
+
+
+class Rest:
+    """One vendor's API.
+
+    vendor: its name in errors. headers: with the credentials. per_second: requests that it allows, of this process.
+    Raises CredentialsRefused (401, 403), Rejected (what else it refuses for good), or Unavailable once trying again
+    (at the time that Retry-After says, or after growing pauses) would last longer than `patience_seconds`.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        address: str,
+        headers: Mapping[str, str],
+        *,
+        per_second: int | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        self._vendor = vendor
+        self._patience_seconds = patience_seconds
+        self._limiter = Limiter(Rate(per_second, Duration.SECOND)) if per_second else None
+        self._http = httpx.Client(base_url=address, headers=dict(headers), timeout=call_seconds)
+
+    def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The JSON that a GET answers."""
+        return self._ask("GET", path, params=dict(parameters or {}))
+
+    def post(self, path: str, body: Any) -> Any:
+        """The JSON that a POST of JSON answers; only for questions that may be asked twice."""
+        return self._ask("POST", path, json=body)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        until = time.monotonic() + self._patience_seconds
+        try:
+            for attempt in stamina.retry_context(
+                on=lambda error: _pause(error, until),
+                attempts=ATTEMPTS,
+                timeout=self._patience_seconds,
+                wait_initial=0.5,
+                wait_max=15.0,
+            ):
+                with attempt:
+                    return self._once(method, path, options)
+        except _NotNow as error:
+            raise Unavailable(f"{self._vendor} is not available", cause=str(error)) from error
+        raise AssertionError("stamina tries at least once")
+
+    def _once(self, method: str, path: str, options: Mapping[str, Any]) -> Any:
+        if self._limiter is not None:
+            self._limiter.try_acquire(self._vendor)
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise _NotNow(type(error).__name__) from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            raise _NotNow(f"HTTP {answer.status_code}", _retry_after(answer))
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise CredentialsRefused(f"{self._vendor} refused the credentials", status_given=answer.status_code)
+        if answer.is_error:
+            raise Rejected(f"{self._vendor} refused the request", status_given=answer.status_code, cause=_said(answer))
+        try:
+            return orjson.loads(answer.content)
+        except orjson.JSONDecodeError as error:
+            # Cut off on its way, or a page of a proxy.
+            raise _NotNow("the answer is not JSON") from error
+
+
+def _pause(error: Exception, until: float) -> bool | float:
+    """Seconds to wait before trying again; True: as long as usual, False: trying again is no use before `until`."""
+    if not isinstance(error, _NotNow):
+        return False
+    if error.pause_seconds is None:
+        return True
+    return error.pause_seconds if time.monotonic() + error.pause_seconds <= until else False
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    said = answer.headers.get("Retry-After", "")
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _said(answer: httpx.Response) -> str:
+    return answer.text[:SAID]

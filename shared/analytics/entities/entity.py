@@ -1,0 +1,54 @@
+"""What the ETL knows of one kind of entity, and of the kinds that are rebuilt together."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One entity type.
+
+    table: the raw table whose rows it is made of; reads: further ones that its SQL looks into.
+    columns: what its SQL yields besides date and entity_id, all columns of daily_entity_metrics.
+    keys: what it yields in `attributes`, of the registry in attributes.py.
+    dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
+    measure_in, measure_out: a sum over the raw rows and over the entity's rows that aggregation must not change.
+    stock_days: 0 where a row tells what happened on its day. Else a row tells how things stood at its end: there is one
+    for every day, and so many days back are made anew where something changed before them.
+    """
+
+    entity_type: str
+    table: str
+    columns: tuple[str, ...]
+    dimension: str = ""
+    attributes: str = ""
+    keys: tuple[str, ...] = ()
+    measure_in: str = ""
+    measure_out: str = ""
+    reads: tuple[str, ...] = ()
+    stock_days: int = 0
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Every raw table that it stands on."""
+        return (self.table, *self.reads)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entity types that one statement rebuilds; their SQL is in the folder `sql/<name>`.
+
+    aliases: True where it has an `aliases.sql`: which things of other sources are the same as which of its entities.
+    """
+
+    name: str
+    entities: tuple[Entity, ...]
+    aliases: bool = False
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Raw tables of its entities."""
+        return tuple(dict.fromkeys(table for entity in self.entities for table in entity.tables))
+
+    def sql(self, entity: Entity) -> str:
+        """Path of an entity's SQL under shared/."""
+        return f"analytics/sql/{self.name}/{'sessions_by' if entity.dimension else entity.entity_type}.sql"
