@@ -13,6 +13,13 @@ from shared.sources.records.ga4 import (
     GaTotals,
     GaTrafficSource,
 )
+from shared.sources.records.google_ads import (
+    GoogleAdsAdGroup,
+    GoogleAdsCampaign,
+    GoogleAdsKeyword,
+    GoogleAdsRow,
+    GoogleAdsSearchTerm,
+)
 from shared.sources.records.row import RETENTION_DAYS, SourceRow
 
 __all__ = [
@@ -25,5 +32,10 @@ __all__ = [
     "GaSessions",
     "GaTotals",
     "GaTrafficSource",
+    "GoogleAdsAdGroup",
+    "GoogleAdsCampaign",
+    "GoogleAdsKeyword",
+    "GoogleAdsRow",
+    "GoogleAdsSearchTerm",
     "SourceRow",
 ]
