@@ -21,6 +21,7 @@ from shared.sources.records.google_ads import (
     GoogleAdsSearchTerm,
 )
 from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.search_console import SearchConsoleQuery
 
 __all__ = [
     "RETENTION_DAYS",
@@ -37,5 +38,6 @@ __all__ = [
     "GoogleAdsKeyword",
     "GoogleAdsRow",
     "GoogleAdsSearchTerm",
+    "SearchConsoleQuery",
     "SourceRow",
 ]

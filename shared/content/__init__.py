@@ -1,0 +1,1 @@
+"""What a tenant publishes and wants to be found for: content pieces and keywords."""
