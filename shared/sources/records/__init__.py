@@ -4,10 +4,18 @@ Importing the package declares them all: a new module is imported here.
 """
 
 from shared.sources.records.ga4 import (
+    GaCountry,
     GaDeviceMetric,
+    GaErrorPage,
     GaFunnelEvent,
+    GaFunnelEventDevice,
     GaLandingPage,
+    GaLandingPageChannel,
+    GaLandingPageDevice,
+    GaLandingPageSource,
     GaPagePerformance,
+    GaPageScroll,
+    GaRepeatedTransaction,
     GaRow,
     GaSessions,
     GaTotals,
@@ -22,13 +30,32 @@ from shared.sources.records.google_ads import (
 )
 from shared.sources.records.row import RETENTION_DAYS, SourceRow
 from shared.sources.records.search_console import SearchConsoleQuery
+from shared.sources.records.stripe import (
+    StripeCharge,
+    StripeCustomer,
+    StripeDispute,
+    StripeInvoice,
+    StripePrice,
+    StripeRefund,
+    StripeRow,
+    StripeSubscription,
+    StripeSubscriptionChange,
+)
 
 __all__ = [
     "RETENTION_DAYS",
+    "GaCountry",
     "GaDeviceMetric",
+    "GaErrorPage",
     "GaFunnelEvent",
+    "GaFunnelEventDevice",
     "GaLandingPage",
+    "GaLandingPageChannel",
+    "GaLandingPageDevice",
+    "GaLandingPageSource",
     "GaPagePerformance",
+    "GaPageScroll",
+    "GaRepeatedTransaction",
     "GaRow",
     "GaSessions",
     "GaTotals",
@@ -40,4 +67,13 @@ __all__ = [
     "GoogleAdsSearchTerm",
     "SearchConsoleQuery",
     "SourceRow",
+    "StripeCharge",
+    "StripeCustomer",
+    "StripeDispute",
+    "StripeInvoice",
+    "StripePrice",
+    "StripeRefund",
+    "StripeRow",
+    "StripeSubscription",
+    "StripeSubscriptionChange",
 ]

@@ -15,6 +15,7 @@ class GaRow(SourceRow):
     property_id: str = Field(pattern=r"^properties/\d+$")
     sampled: bool = Field(False, description="The API computed the report from a sample.")
     thresholded: bool = Field(False, description="The API withheld rows of few users.")
+    folded: bool = Field(False, description="The API folded rare values of a dimension into a row `(other)`.")
 
 
 class GaSessions(GaRow):
@@ -32,6 +33,7 @@ class GaTotals(GaSessions):
 
     new_users: int = Field(ge=0)
     screen_page_views: int = Field(ge=0)
+    ecommerce_purchases: int | None = Field(None, ge=0, description="Purchase events.")
 
     collection = Collection("tenants/{tenant_id}/ga_property_totals")
     table = Table("aso_tenant_{tenant_id}.ga_property_totals", partition_by="date", retention_days=RETENTION_DAYS)
@@ -61,6 +63,7 @@ class GaDeviceMetric(GaSessions):
     device_category: str
     browser: str
     new_users: int = Field(ge=0)
+    user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
     collection = Collection("tenants/{tenant_id}/ga_device_metrics")
     table = Table(
@@ -76,6 +79,7 @@ class GaPagePerformance(GaSessions):
 
     page_path: str
     screen_page_views: int = Field(ge=0)
+    user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
     collection = Collection("tenants/{tenant_id}/ga_page_performance")
     table = Table(
@@ -90,6 +94,7 @@ class GaLandingPage(GaSessions):
     """Sessions that began on one page on one day."""
 
     landing_page: str
+    user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
     collection = Collection("tenants/{tenant_id}/ga_landing_pages")
     table = Table(
@@ -113,5 +118,131 @@ class GaFunnelEvent(GaRow):
         "aso_tenant_{tenant_id}.ga_funnel_events",
         partition_by="date",
         cluster_by=("event_name",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaLandingPageChannel(GaSessions):
+    """Sessions from search engines or advertising that began on one page on one day, by default channel group."""
+
+    landing_page: str
+    session_default_channel_group: str
+
+    collection = Collection("tenants/{tenant_id}/ga_landing_page_channels")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_landing_page_channels",
+        partition_by="date",
+        cluster_by=("landing_page",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaLandingPageDevice(GaSessions):
+    """Sessions that began on one page on one kind of device on one day, where there were a few."""
+
+    landing_page: str
+    device_category: str
+
+    collection = Collection("tenants/{tenant_id}/ga_landing_page_devices")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_landing_page_devices",
+        partition_by="date",
+        cluster_by=("landing_page",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaLandingPageSource(GaSessions):
+    """Sessions from one source and medium that began on one page on one day, where there were a few."""
+
+    landing_page: str
+    session_source: str
+    session_medium: str
+
+    collection = Collection("tenants/{tenant_id}/ga_landing_page_sources")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_landing_page_sources",
+        partition_by="date",
+        cluster_by=("landing_page",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaCountry(GaSessions):
+    """Sessions from one country on one day."""
+
+    country: str
+    screen_page_views: int = Field(ge=0)
+    user_engagement_duration: int = Field(ge=0, description="Seconds in the foreground.")
+    ecommerce_purchases: int = Field(ge=0, description="Purchase events.")
+
+    collection = Collection("tenants/{tenant_id}/ga_countries")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_countries",
+        partition_by="date",
+        cluster_by=("country",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaPageScroll(GaRow):
+    """How often 90% of one page was scrolled on one day: events named `scroll`."""
+
+    page_path: str
+    event_count: int = Field(ge=0)
+
+    collection = Collection("tenants/{tenant_id}/ga_page_scrolls")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_page_scrolls",
+        partition_by="date",
+        cluster_by=("page_path",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaErrorPage(GaRow):
+    """Views of one page on one day under a title that tells of an error."""
+
+    page_path: str
+    page_title: str
+    screen_page_views: int = Field(ge=0)
+
+    collection = Collection("tenants/{tenant_id}/ga_error_pages")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_error_pages",
+        partition_by="date",
+        cluster_by=("page_path",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaFunnelEventDevice(GaRow):
+    """One event of the funnel on one kind of device on one day: how often, in how many sessions."""
+
+    event_name: str
+    device_category: str
+    event_count: int = Field(ge=0)
+    sessions: int = Field(ge=0)
+
+    collection = Collection("tenants/{tenant_id}/ga_funnel_event_devices")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_funnel_event_devices",
+        partition_by="date",
+        cluster_by=("event_name",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
+class GaRepeatedTransaction(GaRow):
+    """One transaction that more than one purchase event of a day told of."""
+
+    transaction_id: str
+    ecommerce_purchases: int = Field(ge=0, description="Purchase events.")
+    purchase_revenue: float = Field(description="Of all of them.")
+
+    collection = Collection("tenants/{tenant_id}/ga_repeated_transactions")
+    table = Table(
+        "aso_tenant_{tenant_id}.ga_repeated_transactions",
+        partition_by="date",
         retention_days=RETENTION_DAYS,
     )
