@@ -20,10 +20,11 @@ class SerpCheck(BaseModel, frozen=True):
 
 
 class CompetitorRanking(BaseModel, frozen=True):
-    """Where a competitor stood for a keyword when it was last looked for."""
+    """Where a competitor stood for a keyword when it was looked for."""
 
     competitor: str = Field(description="Its domain.")
     position: float | None = Field(None, gt=0, description="None where it did not rank.")
+    date: Day | None = Field(None, description="The day that it was looked for; None: that of last_checked.")
 
 
 # Any: a JSON column, which a list of models would not be; a document whose list is of another shape is refused.
@@ -78,7 +79,9 @@ class Keyword(Record):
     serp_history: SerpHistory | None = Field(
         [], description="[{date, position, url}], oldest first, the newest 90 checks."
     )
-    competitor_rankings: CompetitorRankings | None = Field([], description="[{competitor, position}]")
+    competitor_rankings: CompetitorRankings | None = Field(
+        [], description="[{competitor, position, date}]; without a date: at the last check."
+    )
     # Changes with each check: a merge is not pruned by it, a reader's query is.
     last_checked: datetime | None = Field(None, description="Midnight (UTC) of the day that the last check is of.")
     priority: Literal["tier1", "tier2", "tier3"] | None = None
