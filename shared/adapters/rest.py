@@ -1,7 +1,8 @@
 """A vendor's JSON over HTTP: at its pace, with patience, and its answers in Scout's words."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,6 +21,18 @@ SAID = 300
 """Characters that are kept of a vendor's own words: never its answer to a question about people."""
 
 
+@dataclass(frozen=True)
+class Reason:
+    """What the body of an error says: the vendor's name of it, never its words, and when to come back.
+
+    passes: True where it is over in time, whatever the status; pause_seconds: in how many seconds.
+    """
+
+    code: str | None = None
+    passes: bool = False
+    pause_seconds: float | None = None
+
+
 class _NotNow(Exception):
     """An answer that another try may mend; `pause_seconds` where it says when."""
 
@@ -31,7 +44,8 @@ class _NotNow(Exception):
 class Rest:
     """One vendor's API.
 
-    vendor: its name in errors. headers: with the credentials. per_second: requests that it allows, of this process.
+    vendor: its name in errors. headers: with the credentials, unless `auth` adds them. per_second: requests that it
+    allows, of this process. reason: reads the body of an error, which is JSON.
     Raises CredentialsRefused (401, 403), Rejected (what else it refuses for good), or Unavailable once trying again
     (at the time that Retry-After says, or after growing pauses) would last longer than `patience_seconds`.
     """
@@ -42,6 +56,8 @@ class Rest:
         address: str,
         headers: Mapping[str, str],
         *,
+        auth: httpx.Auth | None = None,
+        reason: Callable[[Any], Reason] = lambda body: Reason(),
         per_second: int | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         call_seconds: float = CALL_SECONDS,
@@ -49,7 +65,8 @@ class Rest:
         self._vendor = vendor
         self._patience_seconds = patience_seconds
         self._limiter = Limiter(Rate(per_second, Duration.SECOND)) if per_second else None
-        self._http = httpx.Client(base_url=address, headers=dict(headers), timeout=call_seconds)
+        self._reason = reason
+        self._http = httpx.Client(base_url=address, headers=dict(headers), auth=auth, timeout=call_seconds)
 
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a GET answers."""
@@ -58,6 +75,10 @@ class Rest:
     def post(self, path: str, body: Any) -> Any:
         """The JSON that a POST of JSON answers; only for questions that may be asked twice."""
         return self._ask("POST", path, json=body)
+
+    def post_form(self, path: str, fields: Mapping[str, str]) -> Any:
+        """The JSON that a POST of a form answers; only for questions that may be asked twice."""
+        return self._ask("POST", path, data=dict(fields))
 
     def close(self) -> None:
         """Close its connections."""
@@ -84,19 +105,26 @@ class Rest:
             self._limiter.try_acquire(self._vendor)
         try:
             answer = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _NotNow(type(error).__name__) from error
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-            raise _NotNow(f"HTTP {answer.status_code}", _retry_after(answer))
-        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise CredentialsRefused(f"{self._vendor} refused the credentials", status_given=answer.status_code)
         if answer.is_error:
-            raise Rejected(f"{self._vendor} refused the request", status_given=answer.status_code, cause=_said(answer))
+            raise self._refusal(answer)
         try:
             return orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:
             # Cut off on its way, or a page of a proxy.
             raise _NotNow("the answer is not JSON") from error
+
+    def _refusal(self, answer: httpx.Response) -> Exception:
+        reason = self._reason(_json(answer))
+        if reason.passes or answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            cause = f"HTTP {answer.status_code}" + (f" {reason.code}" if reason.code else "")
+            pause = _retry_after(answer)
+            return _NotNow(cause, reason.pause_seconds if pause is None else pause)
+        said = {"status_given": answer.status_code} | ({"reason_given": reason.code} if reason.code else {})
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return CredentialsRefused(f"{self._vendor} refused the credentials", **said)
+        return Rejected(f"{self._vendor} refused the request", **said, cause=_said(answer))
 
 
 def _pause(error: Exception, until: float) -> bool | float:
@@ -115,6 +143,13 @@ def _retry_after(answer: httpx.Response) -> float | None:
     try:
         return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
     except (TypeError, ValueError):
+        return None
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
         return None
 
 

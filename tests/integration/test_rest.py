@@ -1,10 +1,11 @@
 """Vendors' JSON over real HTTP: patience with what may pass, and words for what may not."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from shared.adapters.rest import ATTEMPTS, Rest
+from shared.adapters.rest import ATTEMPTS, Reason, Rest
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from tests.support.vendor import Answer, Vendor, vendor
 
@@ -18,7 +19,7 @@ def played() -> Iterator[Vendor]:
         yield server
 
 
-def rest(played: Vendor, **options: float) -> Rest:
+def rest(played: Vendor, **options: Any) -> Rest:
     return Rest("Vendor", played.address, {"authorization": f"Bearer {SECRET}"}, **options)
 
 
@@ -82,6 +83,31 @@ def test_what_is_refused_for_good_says_so_in_the_vendors_words(played: Vendor):
     assert refused.value.fields["cause"] == '{"error":"no such field"}'
     assert len(played.asked) == 1
     assert played.asked[0].body == b'{"a":1}'
+
+
+def test_a_form_is_posted_as_one(played: Vendor):
+    played.answers = [GOOD]
+    assert rest(played).post_form("/token", {"grant_type": "refresh_token", "client_id": "a b"}) == {"n": 1}
+    (asked,) = played.asked
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert asked.body == b"grant_type=refresh_token&client_id=a+b"
+
+
+def test_the_vendors_own_name_of_an_error_is_told(played: Vendor):
+    played.answers = [Answer({"error": {"code": "not_enabled", "words": SECRET}}, status=403)]
+    with pytest.raises(CredentialsRefused) as refused:
+        rest(played, reason=lambda body: Reason(code=body["error"]["code"])).get("/things")
+    assert refused.value.fields == {"status_given": 403, "reason_given": "not_enabled"}
+
+
+def test_an_error_that_says_when_it_is_over_is_waited_for(played: Vendor):
+    played.answers = [Answer({"wait": 0}, status=403), GOOD]
+    asked = rest(played, reason=lambda body: Reason(passes=True, pause_seconds=body["wait"]))
+    assert asked.get("/things") == {"n": 1}
+    played.answers = [Answer({"wait": 3600}, status=429)]
+    with pytest.raises(Unavailable):
+        asked.get("/things")
+    assert len(played.asked) == 3
 
 
 def test_a_server_that_is_not_there_is_unavailable(played: Vendor):
