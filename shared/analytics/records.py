@@ -139,11 +139,50 @@ class EntityMap(Record):
     table = Table("aso_tenant_{tenant_id}.entity_map", cluster_by=("entity_type", "entity_id"))
 
 
+class EntityAlias(Record):
+    """What a source calls an entity: the same campaign by its id in Google Ads, the same page by its whole address."""
+
+    tenant_id: Key[str]
+    entity_type: Key[str]
+    source: Key[str]
+    alias: Key[str] = Field(description="Its id or name in the source.")
+    entity_id: str = Field(description="The id that its metrics are kept under.")
+    how: str = Field(description="What they have in common: id, name, utm, url, email; own: nothing was found.")
+    made_by: str = Field(description="The group of entities whose ETL made it.")
+    updated_at: datetime | None = None
+
+    table = Table("aso_tenant_{tenant_id}.entity_aliases", cluster_by=("entity_type", "source", "alias"))
+
+
+class ArrivalDay(Record):
+    """The arrival ledger: how much of one collection and day came how far, as of the newest sync that had it."""
+
+    tenant_id: Key[str]
+    source: str
+    collection_name: Key[str]
+    date: Key[Day]
+    run_id: str = Field(description="The sync.")
+    written: int = Field(description="Documents that it wrote.")
+    unchanged: int = Field(description="Documents that were there as the source gave them.")
+    arrived: int = Field(description="Documents that it wrote and that are rows.")
+    refused: int = Field(description="Documents that it wrote and that no record accepts: they are in the log.")
+    aggregated: int | None = Field(None, description="Rows that the metrics of the day were made of.")
+    updated_at: datetime
+
+    table = Table(
+        "aso_tenant_{tenant_id}.arrival_ledger",
+        partition_by="date",
+        cluster_by=("collection_name",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
 class EtlState(Record):
     """How far the ETL of one tenant has seen the logs."""
 
     tenant_id: Key[str]
     seen_until: datetime
+    stocks_until: dict[str, Day] = Field({}, description="Group of entities -> the last day its stocks were made of.")
     rolled_up: bool = Field(False, description="True once the months of all days were rolled up.")
 
     collection = Collection("etl", database="ops")

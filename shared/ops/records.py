@@ -73,6 +73,9 @@ class Arrivals(Record):
     unchanged: dict[str, dict[str, int]] = Field({}, description="The same of documents that were there already.")
     reported: int | None = Field(None, ge=0, description="Rows that the source said there are, where it says so.")
     complete: bool = Field(False, description="True once every page of the collection was written.")
+    failed: str | None = Field(None, description="Why the source refused the rest of the collection, where it did.")
+    arrived: int | None = Field(None, description="Documents that became rows, once the ETL has looked.")
+    lost: int | None = Field(None, description="Rows that were reported, or written, and did not arrive.")
     started_at: datetime | None = Field(None, description="When the sync began: none of its documents is older.")
     finished_at: datetime
 
@@ -103,6 +106,24 @@ class Cursor(Record):
     synced_until: str = Field(description="ISO day of the newest complete sync.")
 
     collection = Collection("cursors", database="ops")
+
+
+class SourceState(Record):
+    """How a tenant's source does: whether its credentials are taken, when it was last pulled, what went wrong."""
+
+    tenant_id: Key[str]
+    source: Key[str]
+    state: Literal["connected", "refused", "failing"] = Field(
+        description="connected: it answers. refused: it takes the credentials no more. failing: it does not answer."
+    )
+    message: str = Field("", description="What is wrong, and what to do, in words.")
+    account: str = Field("", description="What the credentials open, as the vendor calls it, once it was asked.")
+    since: datetime = Field(description="When it came into this state.")
+    synced_at: datetime | None = Field(None, description="When the last sync ended well.")
+    run_id: str = Field("", description="The run that saw it last.")
+    updated_at: datetime
+
+    collection = Collection("source_states", database="ops", indexes=(("tenant_id", "source"),))
 
 
 class Lease(Record):

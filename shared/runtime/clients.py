@@ -150,7 +150,7 @@ class Clients:
         """Makes metrics of raw rows."""
         from shared.analytics.etl import Etl
 
-        return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher)
+        return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher, self.tenants.get)
 
     @cached_property
     def sink(self) -> "Sink":

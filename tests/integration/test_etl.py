@@ -1,13 +1,17 @@
 """The ETL on the emulated BigQuery: real SQL over the real views, the sample's own rows."""
 
 import itertools
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from infra.local.sample import Sample
 from shared.adapters.bigquery import BigQueryWarehouse
-from shared.analytics.entities import ENTITIES
+from shared.analytics.entities import Group
+from shared.analytics.entities.data import DATA
+from shared.analytics.entities.site import SITE
+from shared.analytics.entities.web import WEB
 from shared.analytics.etl import Etl
 from shared.analytics.messages import EtlFinished
 from shared.errors import Unavailable
@@ -18,12 +22,18 @@ from shared.sources.reports import REPORTS, api_name
 from shared.sources.source import Pull
 from shared.tenants.provision import provision_tenant
 from shared.tenants.records import SourceSettings
+from shared.tenants.service import Tenants
 from tests.fakes import FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
 
-SOME = [entity for entity in ENTITIES if entity.entity_type in ("property", "page")]
+SOME = [
+    Group("web", tuple(entity for entity in WEB if entity.entity_type == "page")),
+    Group("site", SITE),
+    Group("data", DATA),
+]
 """Enough where a test is not about the entity types: the emulator takes seconds to translate the SQL of all."""
 
+ALL = [Group("web", WEB), Group("site", SITE), Group("data", DATA)]
 TODAY = date(2026, 11, 21)
 LAST_DAYS = 3
 numbers = itertools.count()
@@ -52,10 +62,11 @@ class Lab:
         provision_tenant(self.documents, warehouse, self.tenant_id)
         self.first = (TODAY - timedelta(days=LAST_DAYS)).isoformat()
 
-    def etl(self, kind=Etl, **changes):
+    def etl(self, **changes):
         ops = self.documents
-        arguments = {"entities": ENTITIES, "now": lambda: self.now, **changes}
-        return kind(self.warehouse, ops, ProgressBook(ops), Leases(ops), self.publisher, **arguments)
+        arguments = {"groups": ALL, "now": lambda: self.now, **changes}
+        tenant = Tenants(ops).get
+        return Etl(self.warehouse, ops, ProgressBook(ops), Leases(ops), self.publisher, tenant, **arguments)
 
     def arrive(self, run_id="sync-1", leave_out=(), changes=None, at=None):
         """Put the sample's rows into the logs, as the stream does; the documents written, by collection."""
@@ -180,9 +191,9 @@ def test_a_funnel_step_is_entered_by_the_event_before_and_completed_by_its_own(l
 
 def test_a_rerun_changes_nothing(lab):
     lab.arrive()
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-1")
     before = lab.metrics()
-    again = lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", full=True)
+    again = lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", full=True)
     assert (again.changed, again.months_changed) == (0, 0)
     assert lab.metrics() == before
 
@@ -190,8 +201,8 @@ def test_a_rerun_changes_nothing(lab):
 def test_only_days_that_changed_are_rebuilt(lab):
     written = lab.arrive()
     lab.now += timedelta(hours=1)
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
-    assert lab.etl(entities=SOME).run(lab.tenant_id, "etl-2").days == 0
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-1")
+    assert lab.etl(groups=SOME).run(lab.tenant_id, "etl-2").days == 0
     yesterday = (TODAY - timedelta(days=1)).isoformat()
     late = [
         _log_row("ga_property_totals", name, fields | {"sessions": 7}, lab.now)
@@ -199,18 +210,18 @@ def test_only_days_that_changed_are_rebuilt(lab):
         if fields["date"] == yesterday
     ]
     lab.warehouse.load(f"{lab.dataset}.ga_property_totals_raw_changelog", late)
-    result = lab.etl(entities=SOME).run(lab.tenant_id, "etl-3")
+    result = lab.etl(groups=SOME).run(lab.tenant_id, "etl-3")
     assert result.days == 1
     assert lab.metrics()[date.fromisoformat(yesterday), "property", "properties/1"]["sessions"] == 7
 
 
 def test_a_row_that_is_gone_loses_its_metrics(lab):
     written = lab.arrive()
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-1")
     name, fields = written["ga_page_performance"][0]
     gone = _log_row("ga_page_performance", name, fields, lab.now) | {"deleted": True, "operation": "DELETE"}
     lab.warehouse.load(f"{lab.dataset}.ga_page_performance_raw_changelog", [gone])
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-2")
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-2")
     assert (date.fromisoformat(fields["date"]), "page", fields["page_path"]) not in lab.metrics()
 
 
@@ -218,7 +229,7 @@ def test_rows_loaded_by_hand_for_other_days_are_left_alone(lab):
     lab.arrive()
     by_hand = {"tenant_id": lab.tenant_id, "date": "2020-01-01", "entity_type": "page", "entity_id": "/old"}
     lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [by_hand])
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", full=True)
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", full=True)
     assert (date(2020, 1, 1), "page", "/old") in lab.metrics()
 
 
@@ -248,14 +259,29 @@ def test_a_tenant_of_before_there_were_months_gets_them_all(lab):
     }
     lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [by_hand])
     lab.warehouse.execute(f"DROP TABLE `{lab.dataset}.monthly_entity_metrics`")
-    lab.etl(entities=SOME).run(lab.tenant_id, "etl-1")
+    lab.etl(groups=SOME).run(lab.tenant_id, "etl-1")
     months = lab.rows("SELECT month, clicks FROM `{dataset}.monthly_entity_metrics` WHERE entity_type = 'keyword'")
     assert months == [{"month": date(2026, 1, 1), "clicks": 2}]
 
 
-def _without(types):
-    """The ETL's entities less some, as when their aggregation was never built."""
-    return [entity for entity in ENTITIES if entity.entity_type not in types]
+class Losing:
+    """A warehouse that loses the metrics of some entity types as soon as they are made, or never fills the map."""
+
+    def __init__(self, warehouse, types=(), unmapped=False):
+        self._warehouse, self._types, self._unmapped = warehouse, types, unmapped
+
+    def __getattr__(self, name):
+        return getattr(self._warehouse, name)
+
+    def execute(self, sql, **parameters):
+        if self._unmapped and "entity_map` AS target" in sql:
+            return 0
+        changed = self._warehouse.execute(sql, **parameters)
+        found = re.search(r"MERGE `(\w+\.daily_entity_metrics)`", sql)
+        if found:
+            for entity_type in self._types:
+                self._warehouse.execute(f"DELETE FROM `{found[1]}` WHERE entity_type = '{entity_type}'")
+        return changed
 
 
 @pytest.mark.parametrize(
@@ -268,7 +294,8 @@ def _without(types):
 )
 def test_a_stage_that_does_not_aggregate_is_reported(lab, broken, collection):
     lab.arrive()
-    result = lab.etl(entities=_without(broken)).run(lab.tenant_id, "etl-1")
+    lab.warehouse = Losing(lab.warehouse, broken)
+    result = lab.etl().run(lab.tenant_id, "etl-1")
     for entity_type in broken:
         assert any(leak.startswith(f"etl {entity_type}: ") for leak in result.leaks), result.leaks
     counted = lab.rows("SELECT subject, rows_in, rows_out, note FROM `{dataset}.stage_counts` WHERE note IS NOT NULL")
@@ -277,24 +304,18 @@ def test_a_stage_that_does_not_aggregate_is_reported(lab, broken, collection):
     assert lab.documents.get("progress/etl-1")["counts"]["leaks"] == len(broken)
 
 
-class EtlWithoutMap(Etl):
-    """The ETL of spec 1's complaint: it never makes entities."""
-
-    def _map_entities(self, dataset, tenant_id, days):
-        pass
-
-
 def test_sources_that_never_became_entities_are_reported(lab):
     lab.arrive()
     lab.etl().run(lab.tenant_id, "etl-1")
     lab.warehouse.execute(f"DELETE FROM `{lab.dataset}.entity_map` WHERE entity_type = 'source_medium'")
-    result = lab.etl(EtlWithoutMap).run(lab.tenant_id, "etl-2", full=True)
+    lab.warehouse = Losing(lab.warehouse, unmapped=True)
+    result = lab.etl().run(lab.tenant_id, "etl-2", full=True)
     assert [leak.split(":")[0] for leak in result.leaks] == ["etl source_medium"]
 
 
 def test_a_tenant_without_a_ledger_is_not_held_up(lab):
     lab.arrive()
-    assert lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-unknown").days == LAST_DAYS
+    assert lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-unknown").days == LAST_DAYS
 
 
 def test_it_waits_for_documents_and_then_reports_those_that_never_came(lab):
@@ -302,11 +323,11 @@ def test_it_waits_for_documents_and_then_reports_those_that_never_came(lab):
     written = lab.arrive(leave_out={("ga_device_metrics", yesterday)})
     lab.ledger("sync-1", written)
     with pytest.raises(Unavailable) as waiting:
-        lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+        lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
     assert waiting.value.fields["missing"] > 0
     assert lab.publisher.messages == []
     lab.now += timedelta(minutes=11)
-    result = lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+    result = lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
     assert [leak.split(":")[0] for leak in result.leaks if leak.startswith("stream")] == ["stream ga_device_metrics"]
 
 
@@ -314,7 +335,7 @@ def test_documents_that_a_later_sync_wrote_again_have_arrived_all_the_same(lab):
     written = lab.arrive(run_id="sync-1")
     lab.ledger("sync-1", written)
     lab.arrive(run_id="sync-2", at=lab.now + timedelta(seconds=1))
-    assert lab.etl(entities=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1").days == LAST_DAYS
+    assert lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1").days == LAST_DAYS
     streamed = lab.rows("SELECT rows_in, rows_out, note FROM `{dataset}.stage_counts` WHERE stage = 'stream'")
     assert streamed
     assert all((row["rows_in"], row["note"]) == (row["rows_out"], None) for row in streamed)

@@ -5,7 +5,7 @@ The emulator translates to another dialect: a green run on it says nothing about
 
 import itertools
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,21 @@ from sqlglot import exp
 
 from shared.adoption.extension import LATEST_COLUMNS, NEEDED, Extension
 from shared.adoption.schema_views import read_schemas, schema_view
-from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE
-from shared.analytics.records import DailyEntityMetrics
+from shared.analytics.days import changes
+from shared.analytics.entities import GROUPS, RAW_TABLES
+from shared.analytics.rebuild import Rebuild, Work, entity_sql
 from shared.analytics.rollup import statement as roll_up_months
 from shared.dashboard.series import NUMERIC
 from shared.detectors.compiler import plan
 from shared.opportunities.outcomes import statement as outcomes_statement
-from shared.schema.bigquery import columns
 from shared.schema.record import Record
 from shared.schema.registry import streamed_records
 from shared.schema.sql import SHARED, render
 from shared.streaming.streams import stream_of
 from shared.streaming.tables import base_table, exact_view, log_table, view_name
 from shared.streaming.typed_view import TYPES, learn
+from shared.tenants.records import Tenant
+from tests.fakes import ScriptedWarehouse
 from tests.support.extension import SCHEMAS
 
 Rule = Callable[[exp.Expression], Iterator[str]]
@@ -194,25 +196,31 @@ def test_what_is_no_sql_at_all_is_caught():
 # --- every statement of the product ----------------------------------------------------------------------------------
 
 
-def _rebuild() -> str:
-    entities = (*ENTITIES, SOURCE_TABLE)
-    types = {column.name: column.type for column in columns(DailyEntityMetrics)}
-    made = dict.fromkeys(name for entity in entities for name in entity.columns)
-    selects = [
-        {
-            "entity_type": entity.entity_type,
-            "columns": entity.columns,
-            "select": render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity),
-        }
-        for entity in entities
-    ]
-    return render(
-        "analytics/sql/rebuild_metrics.sql",
-        dataset=DATASET,
-        columns={name: types[name] for name in made},
-        entities=selects,
-        schema_version=1,
-    )
+def _etl() -> Iterator[tuple[str, str]]:
+    """The statements of the ETL: each entity's and group's own, and those that a run makes of them."""
+    warehouse = ScriptedWarehouse(**{"": lambda **_: []})
+    day = date(2026, 1, 1)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    rebuild = Rebuild(warehouse, Tenant(tenant_id="demo", created_at=now, updated_at=now), "etl-1", now)
+    for group in GROUPS:
+        for entity in group.entities:
+            yield group.sql(entity), entity_sql(group, entity, DATASET)
+        if group.aliases:
+            path = f"analytics/sql/{group.name}/aliases.sql"
+            yield path, render(path, dataset=DATASET)
+        work = Work(group, [day], {entity.stock_days: [day] for entity in group.entities if entity.stock_days})
+        rebuild.group(work)
+        rebuild.counts(work)
+    rebuild.map_entities([day])
+    rebuild.keep_aggregated([day])
+    changes(warehouse, DATASET, RAW_TABLES, now)
+    steps = ["rebuild_metrics", "rebuild_aliases", "unmapped", "conserved", "map_entities", "keep_aggregated"]
+    run = [sql for sql, _ in (*warehouse.queries, *warehouse.executed)]
+    for step, sql in itertools.product([*steps, "changed_days"], run):
+        yield f"analytics/sql/{step}.sql", sql
+    yield "analytics/sql/arrived.sql", render("analytics/sql/arrived.sql", dataset=DATASET, tables=RAW_TABLES)
+    yield "analytics/sql/keep_arrivals.sql", render("analytics/sql/keep_arrivals.sql", dataset=DATASET)
+    yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)
 
 
 def _of(record: type[Record]) -> Iterator[tuple[str, str]]:
@@ -324,15 +332,7 @@ def statements() -> Iterator[tuple[str, str]]:
         yield from _of(record)
     yield from _undeclared()
     yield from _adoption()
-    for entity in (*ENTITIES, SOURCE_TABLE):
-        yield entity.sql, render(entity.sql, dataset=DATASET, tables=RAW_TABLES, entity=entity)
-    etl: dict[str, Any] = {"dataset": DATASET, "tables": RAW_TABLES, "entities": ENTITIES, "schema_version": 1}
-    for name in ("arrived", "changed_days", "conserved"):
-        yield f"analytics/sql/{name}.sql", render(f"analytics/sql/{name}.sql", **etl)
-    tables = {entity.entity_type: entity.table for entity in ENTITIES}
-    yield "analytics/sql/map_entities.sql", render("analytics/sql/map_entities.sql", **{**etl, "tables": tables})
-    yield "analytics/sql/rebuild_metrics.sql", _rebuild()
-    yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)
+    yield from _etl()
     for name, sql in plan().sql(DATASET).items():
         yield f"detectors/{'months' if name == 'months' else 'scan'}.sql", sql
     findings = f"{DATASET}.detector_findings"

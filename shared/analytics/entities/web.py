@@ -1,18 +1,22 @@
 """Pages, devices, sources, events and funnels: what Google Analytics tells."""
 
-from typing import Any
-
 from shared.analytics.entities.entity import Entity
 
 _TRAFFIC = ("users", "sessions", "engaged_sessions", "bounces", "conversions", "revenue")
 _NEW_TRAFFIC = (*_TRAFFIC, "new_users")
 
 
-def _visited(entity_type: str, table: str, columns: tuple[str, ...], *names: Any, **more: Any) -> Entity:
+def _visited(
+    entity_type: str,
+    table: str,
+    columns: tuple[str, ...],
+    dimension: str = "",
+    attributes: str = "",
+    keys: tuple[str, ...] = (),
+) -> Entity:
     """An entity whose sessions add up to those of its raw rows."""
-    return Entity(
-        entity_type, table, columns, *names, measure_in="raw.sessions", measure_out="metrics.sessions", **more
-    )
+    measured = "raw.sessions", "metrics.sessions"
+    return Entity(entity_type, table, columns, dimension, attributes, keys, *measured)
 
 
 WEB: tuple[Entity, ...] = (
@@ -44,5 +48,6 @@ WEB: tuple[Entity, ...] = (
         ("sessions", "conversions", "attributes"),
         measure_in="IF(raw.event_name IN ('session_start', 'view_item', 'add_to_cart', 'begin_checkout'), "
         "raw.sessions, 0)",
+        measure_out="metrics.sessions",
     ),
 )

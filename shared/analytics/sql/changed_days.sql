@@ -1,16 +1,38 @@
--- Days of documents that changed since the last run; of an invalid document, the day that its raw data tells.
-{% for name in tables %}
-SELECT DISTINCT changes.day
+-- What changed since the last run: the days that rows tell of (of an invalid document, the day that its raw data tells),
+-- and since when something that lasts stands otherwise: since its own day where it is new, else since it was written.
+{% for table in tables %}
+SELECT DISTINCT '{{ table.name }}' AS table_name, changes.day, changes.stands_since
 FROM (
-  SELECT COALESCE(
-    log.date,
-    SAFE_CAST(JSON_VALUE(log.data, '$.date') AS DATE),
-    SAFE_CAST(JSON_VALUE(log.old_data, '$.date') AS DATE)
-  ) AS day
-  FROM `{{ dataset }}.{{ name }}_raw_changelog` AS log
+  {% if table.dated %}
+  SELECT
+    dated.day,
+    {% if table.lasting %}
+    IF(dated.is_new, dated.day, GREATEST(dated.day, dated.written)) AS stands_since
+    {% else %}
+    dated.day AS stands_since
+    {% endif %}
+  FROM (
+    SELECT
+      COALESCE(
+        log.date,
+        SAFE_CAST(JSON_VALUE(log.data, '$.date') AS DATE),
+        SAFE_CAST(JSON_VALUE(log.old_data, '$.date') AS DATE)
+      ) AS day,
+      CAST(log.timestamp AS DATE) AS written,
+      log.old_data IS NULL AS is_new
+    FROM `{{ dataset }}.{{ table.name }}_raw_changelog` AS log
+    WHERE log.appended_at >= @since
+  ) AS dated
+  WHERE dated.day IS NOT NULL
+  {% else %}
+  SELECT
+    CAST(NULL AS DATE) AS day,
+    IF(log.old_data IS NULL, COALESCE(CAST(log.created_at AS DATE), CAST(log.timestamp AS DATE)), CAST(log.timestamp AS DATE))
+      AS stands_since
+  FROM `{{ dataset }}.{{ table.name }}_raw_changelog` AS log
   WHERE log.appended_at >= @since
+  {% endif %}
 ) AS changes
-WHERE changes.day IS NOT NULL
 {% if not loop.last %}
 UNION DISTINCT
 {% endif %}

@@ -6,7 +6,8 @@ USING (
     metrics.entity_id,
     MIN(metrics.date) AS first_seen,
     MAX(metrics.date) AS last_seen,
-    MAX(JSON_VALUE(metrics.attributes, '$.channel')) AS channel
+    MAX(JSON_VALUE(metrics.attributes, '$.channel')) AS channel,
+    MAX(JSON_VALUE(metrics.attributes, '$.title')) AS name
   FROM `{{ dataset }}.daily_entity_metrics` AS metrics
   WHERE metrics.date IN UNNEST(@days)
   GROUP BY metrics.entity_type, metrics.entity_id
@@ -25,7 +26,12 @@ WHEN NOT MATCHED THEN INSERT (
   tenant_id, entity_type, entity_id, name, source, source_collection, parent_type, parent_id,
   first_seen, last_seen, updated_at, schema_version
 ) VALUES (
-  @tenant_id, source.entity_type, source.entity_id, source.entity_id, 'ga4',
+  @tenant_id, source.entity_type, source.entity_id, COALESCE(source.name, source.entity_id),
+  CASE source.entity_type
+    {% for entity_type, source in sources.items() %}
+    WHEN '{{ entity_type }}' THEN '{{ source }}'
+    {% endfor %}
+  END,
   CASE source.entity_type
     {% for entity_type, table in tables.items() %}
     WHEN '{{ entity_type }}' THEN '{{ table }}'

@@ -2,6 +2,7 @@
 
 from datetime import date as Day
 from datetime import datetime
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -12,6 +13,9 @@ RETENTION_DAYS = 800
 
 class SourceRow(Record):
     """What every raw row carries."""
+
+    lasting: ClassVar[bool] = False
+    """True of an object that goes on changing after its day, as a customer; a report's row tells of its day alone."""
 
     tenant_id: Key[str]
     source: str

@@ -5,71 +5,70 @@ import re
 import pytest
 import sqlglot
 
-from shared.analytics.entities import ENTITIES, RAW_TABLES, SOURCE_TABLE, Entity
+from shared.analytics.entities import ENTITIES, GROUPS, RAW_TABLES, Entity, Group
+from shared.analytics.rebuild import entity_sql
 from shared.analytics.records import DailyEntityMetrics
+from shared.detectors.metrics import ENTITY_TYPES
 from shared.schema.bigquery import columns
 from shared.schema.record import Record
 from shared.schema.registry import streamed_records
-from shared.schema.sql import SHARED, render
 
-ALL = (*ENTITIES, SOURCE_TABLE)
+ALL = [(group, entity) for group in GROUPS for entity in group.entities]
+IDS = [entity.entity_type for _, entity in ALL]
 NAMES = {column.name for column in columns(DailyEntityMetrics)}
 
 
-def raw_record(entity: Entity) -> type[Record]:
-    """The streamed record whose table the entity reads."""
-    [found] = [record for record in streamed_records() if record.table and record.table.table == entity.table]
+def raw_record(table: str) -> type[Record]:
+    """The streamed record of a raw table."""
+    [found] = [record for record in streamed_records() if record.table and record.table.table == table]
     return found
 
 
-def rendered(entity: Entity) -> str:
-    return render(entity.sql, dataset="d", tables=RAW_TABLES, entity=entity)
+def rendered(group: Group, entity: Entity) -> str:
+    return entity_sql(group, entity, "d")
 
 
-@pytest.mark.parametrize("entity", ALL, ids=lambda entity: entity.entity_type)
-def test_entitys_sql_yields_exactly_its_declared_columns(entity: Entity):
-    sql = rendered(entity)
+@pytest.mark.parametrize(("group", "entity"), ALL, ids=IDS)
+def test_entitys_sql_yields_exactly_its_declared_columns(group: Group, entity: Entity):
+    sql = rendered(group, entity)
     tree = sqlglot.parse_one(sql, dialect="bigquery")
     assert tree.named_selects[:2] == ["date", "entity_id"]
     assert sorted(tree.named_selects[2:]) == sorted(entity.columns)
 
 
-@pytest.mark.parametrize("entity", ALL, ids=lambda entity: entity.entity_type)
+@pytest.mark.parametrize("entity", ENTITIES, ids=IDS)
 def test_entitys_columns_are_columns_of_the_metrics(entity: Entity):
     assert set(entity.columns) <= NAMES
     assert len(set(entity.columns)) == len(entity.columns)
 
 
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.entity_type)
-def test_entity_reads_a_streamed_record_and_only_days_that_changed(entity: Entity):
-    assert raw_record(entity)
-    sql = rendered(entity)
-    assert f"`d.{entity.table}`" in sql
-    assert "date IN UNNEST(@days)" in sql
+@pytest.mark.parametrize(("group", "entity"), ALL, ids=IDS)
+def test_entity_reads_streamed_records_and_of_what_happened_only_days_that_changed(group: Group, entity: Entity):
+    sql = rendered(group, entity)
+    for table in entity.tables if entity.table else RAW_TABLES:
+        assert raw_record(table)
+        assert f"`d.{table}`" in sql
+    assert entity.stock_days or "date IN UNNEST(@days)" in sql
 
 
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.entity_type)
+@pytest.mark.parametrize("entity", [each for each in ENTITIES if each.measure_in], ids=lambda each: each.entity_type)
 def test_measure_that_is_conserved_exists_on_both_sides(entity: Entity):
-    raw = set(raw_record(entity).model_fields)
+    raw = set(raw_record(entity.table).model_fields)
     assert set(re.findall(r"raw\.(\w+)", entity.measure_in)) <= raw
     assert set(re.findall(r"metrics\.(\w+)", entity.measure_out)) <= set(entity.columns)
 
 
-def test_entity_types_of_the_loop_are_all_made():
-    wanted = {"page", "landing_page", "device", "browser", "source_medium", "channel", "campaign", "funnel_step"}
-    assert {entity.entity_type for entity in ENTITIES} == {*wanted, "property", "event"}
+def test_what_detectors_look_into_is_made_once():
+    types = [entity.entity_type for entity in ENTITIES]
+    assert len(set(types)) == len(types)
+    assert set(types) <= ENTITY_TYPES
 
 
 def test_every_raw_table_is_told_apart_by_the_table_of_tables():
-    sql = rendered(SOURCE_TABLE)
+    [(group, tables)] = [(group, entity) for group, entity in ALL if entity.entity_type == "source_table"]
+    sql = rendered(group, tables)
     for table in RAW_TABLES:
-        assert f"'{table}' AS entity_id" in sql
-
-
-def test_every_sql_file_is_a_step_of_the_etl_or_an_entitys():
-    steps = {"arrived", "changed_days", "conserved", "map_entities", "rebuild_metrics", "roll_up_months"}
-    found = {path.relative_to(SHARED).as_posix() for path in (SHARED / "analytics" / "sql").glob("*.sql")}
-    assert found - {f"analytics/sql/{step}.sql" for step in steps} == {entity.sql for entity in ALL}
+        assert f"'{table}'" in sql
 
 
 def test_outside_tools_find_the_columns_that_they_load():

@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 
 from functions.run_etl.main import handle
-from shared.analytics.etl import BEGINNING, OVERLAP, PATIENCE, Etl
+from shared.analytics.arrivals import PATIENCE
+from shared.analytics.entities import Group
+from shared.analytics.entities.web import WEB
+from shared.analytics.etl import BEGINNING, OVERLAP, Etl
 from shared.analytics.messages import EtlFinished, EtlRequested
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
 from shared.streaming.messages import MergeRequested
+from shared.tenants.records import Tenant
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -43,9 +47,16 @@ class World:
         self.refused = 0
         self.warehouse = FailingWarehouse(
             **{
-                "changes.day": lambda since: [{"day": day} for day in self.days],
+                "stands_since": lambda since: [
+                    {"table_name": "ga_page_performance", "day": day, "stands_since": day} for day in self.days
+                ],
                 "AS arrived": lambda run_id, since: [
-                    {"collection_name": "ga_page_performance", "arrived": self.arrived, "refused": self.refused}
+                    {
+                        "collection_name": "ga_page_performance",
+                        "day": date(2026, 1, 4),
+                        "arrived": self.arrived,
+                        "refused": self.refused,
+                    }
                 ],
                 "taken": lambda days: self.conserved,
             }
@@ -57,6 +68,8 @@ class World:
             ProgressBook(self.ops, lambda: self.now),
             self.leases,
             self.publisher,
+            lambda tenant_id: Tenant(tenant_id=tenant_id, created_at=NOW, updated_at=NOW),
+            groups=[Group("web", tuple(entity for entity in WEB if entity.entity_type == "page"))],
             now=lambda: self.now,
         )
 
@@ -74,7 +87,7 @@ class World:
 
     @property
     def since(self) -> list[datetime]:
-        return [parameters["since"] for sql, parameters in self.warehouse.queries if "changes.day" in sql]
+        return [parameters["since"] for sql, parameters in self.warehouse.queries if "stands_since" in sql]
 
     @property
     def months(self) -> list[tuple[date, date]]:

@@ -1,0 +1,162 @@
+"""The arrival ledger: what a source reported, what was written, what was streamed, for each collection and day."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import orjson
+
+from shared.analytics.records import ArrivalDay
+from shared.errors import Unavailable
+from shared.ops.records import Arrivals, StageCount
+from shared.ops.stage_counts import stage_count
+from shared.schema.bigquery import plain_table
+from shared.schema.ports import Documents, Warehouse
+from shared.schema.sql import render
+from shared.sources.source import source_collections
+
+OVERLAP = timedelta(minutes=10)
+PATIENCE = timedelta(minutes=10)
+"""How long the ETL waits for documents of a sync before it goes on and reports the leak."""
+
+
+@dataclass(frozen=True)
+class _Streamed:
+    """Documents of one collection and day that a sync wrote, as the log has them."""
+
+    arrived: int = 0
+    refused: int = 0
+
+
+class ArrivalCheck:
+    """Compares the ledger of one sync with the logs."""
+
+    def __init__(self, warehouse: Warehouse, ops: Documents, now: Callable[[], datetime]) -> None:
+        self._warehouse = warehouse
+        self._ops = ops
+        self._now = now
+
+    def check(self, tenant_id: str, sync_run_id: str) -> list[StageCount]:
+        """Counts of the sync's collections; `note` says what was lost, and the ledger holds it by day.
+
+        Unavailable until what was written has arrived, or patience ends.
+        """
+        ledger = [
+            Arrivals.model_validate(values)
+            for _, values in self._ops.find("arrivals", where=[("run_id", "==", sync_run_id)])
+        ]
+        if not ledger:
+            return []
+        streamed = self._streamed(tenant_id, sync_run_id, ledger)
+        missing = sum(_missing(entry, streamed) for entry in ledger)
+        newest = max(entry.finished_at for entry in ledger)
+        if missing and self._now() - newest < PATIENCE:
+            raise Unavailable("documents of the sync are still on their way", missing=missing)
+        self._keep(tenant_id, ledger, streamed)
+        return [count for entry in ledger for count in _counts(entry, streamed)]
+
+    def _streamed(
+        self, tenant_id: str, sync_run_id: str, ledger: Sequence[Arrivals]
+    ) -> dict[tuple[str, str], _Streamed]:
+        """By collection and ISO day; of a row whose day cannot be read, by collection and ""."""
+        written_to = {entry.collection_name for entry in ledger}
+        sql = render(
+            "analytics/sql/arrived.sql",
+            dataset=f"aso_tenant_{tenant_id}",
+            tables=[name for name in source_collections() if name in written_to],
+        )
+        since = min(entry.started_at or entry.finished_at for entry in ledger) - OVERLAP
+        return {
+            (row["collection_name"], _iso(row["day"])): _Streamed(row["arrived"], row["refused"])
+            for row in self._warehouse.query(sql, run_id=sync_run_id, since=since)
+        }
+
+    def _keep(self, tenant_id: str, ledger: Sequence[Arrivals], streamed: dict[tuple[str, str], _Streamed]) -> None:
+        """Keep what is known of each day in BigQuery, and of each collection where the page looks."""
+        now, rows = self._now(), list[ArrivalDay]()
+        for entry in ledger:
+            written, there = entry.days(), entry.days_unchanged()
+            for day in sorted({*written, *there}):
+                found = streamed.get((entry.collection_name, day), _Streamed())
+                rows.append(
+                    ArrivalDay(
+                        tenant_id=tenant_id,
+                        source=entry.source,
+                        collection_name=entry.collection_name,
+                        date=date.fromisoformat(day),
+                        run_id=entry.run_id,
+                        written=written.get(day, 0),
+                        unchanged=there.get(day, 0),
+                        arrived=found.arrived,
+                        refused=found.refused,
+                        updated_at=now,
+                    )
+                )
+        self._warehouse.ensure_table(f"aso_tenant_{tenant_id}", plain_table(ArrivalDay))
+        sql = render("analytics/sql/keep_arrivals.sql", dataset=f"aso_tenant_{tenant_id}")
+        self._warehouse.execute(
+            sql,
+            rows=orjson.dumps([row.model_dump() for row in rows]).decode(),
+            first_day=min((row.date for row in rows), default=now.date()),
+            last_day=max((row.date for row in rows), default=now.date()),
+        )
+        for entry in ledger:
+            missing = max(_missing(entry, streamed), 0)
+            self._ops.put(
+                f"arrivals/{entry.run_id}:{entry.collection_name}",
+                entry.model_copy(
+                    update={"arrived": _total(entry, streamed).arrived, "lost": missing + _not_written(entry)}
+                ).document(),
+            )
+
+
+def _counts(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> list[StageCount]:
+    written, there = sum(entry.days().values()), sum(entry.days_unchanged().values())
+    found, lost = _total(entry, streamed), _missing(entry, streamed)
+    counts = [
+        stage_count(
+            entry.run_id,
+            entry.tenant_id,
+            "stream",
+            entry.collection_name,
+            rows_in=written,
+            rows_out=found.arrived,
+            rows_refused=found.refused,
+            note=f"{lost} of {written} documents did not arrive" if lost > 0 else None,
+        )
+    ]
+    if entry.reported is not None:
+        short = _not_written(entry)
+        note = f"{written + there} of {entry.reported} rows that the source reported were written" if short else None
+        counts.append(
+            stage_count(
+                entry.run_id,
+                entry.tenant_id,
+                "sync",
+                entry.collection_name,
+                rows_in=entry.reported,
+                rows_out=written + there,
+                note=note,
+            )
+        )
+    return counts
+
+
+def _total(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> _Streamed:
+    mine = [found for (name, _), found in streamed.items() if name == entry.collection_name]
+    return _Streamed(sum(found.arrived for found in mine), sum(found.refused for found in mine))
+
+
+def _missing(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> int:
+    found = _total(entry, streamed)
+    return max(sum(entry.days().values()) - found.arrived - found.refused, 0)
+
+
+def _not_written(entry: Arrivals) -> int:
+    """Rows that the source said there are, and never gave."""
+    there = sum(entry.days().values()) + sum(entry.days_unchanged().values())
+    return max((entry.reported or 0) - there, 0)
+
+
+def _iso(day: date | None) -> str:
+    return day.isoformat() if day is not None else ""
