@@ -3,6 +3,19 @@
 Importing the package declares them all: a new module is imported here.
 """
 
+from shared.sources.records.activecampaign import (
+    AcAutomation,
+    AcAutomationBlock,
+    AcAutomationMail,
+    AcCampaign,
+    AcContact,
+    AcContactAutomation,
+    AcList,
+    AcMailing,
+    AcMembership,
+    AcMessage,
+    AcRow,
+)
 from shared.sources.records.ga4 import (
     GaCountry,
     GaDeviceMetric,
@@ -44,6 +57,17 @@ from shared.sources.records.stripe import (
 
 __all__ = [
     "RETENTION_DAYS",
+    "AcAutomation",
+    "AcAutomationBlock",
+    "AcAutomationMail",
+    "AcCampaign",
+    "AcContact",
+    "AcContactAutomation",
+    "AcList",
+    "AcMailing",
+    "AcMembership",
+    "AcMessage",
+    "AcRow",
     "GaCountry",
     "GaDeviceMetric",
     "GaErrorPage",
