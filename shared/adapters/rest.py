@@ -119,7 +119,7 @@ class Rest:
         reason = self._reason(_json(answer))
         if reason.passes or answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             cause = f"HTTP {answer.status_code}" + (f" {reason.code}" if reason.code else "")
-            pause = _retry_after(answer)
+            pause = retry_after(answer.headers)
             return _NotNow(cause, reason.pause_seconds if pause is None else pause)
         said = {"status_given": answer.status_code} | ({"reason_given": reason.code} if reason.code else {})
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -136,8 +136,9 @@ def _pause(error: Exception, until: float) -> bool | float:
     return error.pause_seconds if time.monotonic() + error.pause_seconds <= until else False
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
-    said = answer.headers.get("Retry-After", "")
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """What an answer's Retry-After says, in seconds from now; None where it says nothing that can be understood."""
+    said = headers.get("Retry-After", "")
     if said.isdecimal():
         return float(said)
     try:
