@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
@@ -14,6 +14,7 @@ from pyrate_limiter import Duration, Limiter, Rate
 
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 
+T = TypeVar("T")
 ATTEMPTS = 5
 PATIENCE_SECONDS = 60.0
 CALL_SECONDS = 30.0
@@ -33,7 +34,7 @@ class Reason:
     pause_seconds: float | None = None
 
 
-class _NotNow(Exception):
+class Later(Exception):
     """An answer that another try may mend; `pause_seconds` where it says when."""
 
     def __init__(self, cause: str, pause_seconds: float | None = None) -> None:
@@ -85,20 +86,10 @@ class Rest:
         self._http.close()
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
-        until = time.monotonic() + self._patience_seconds
         try:
-            for attempt in stamina.retry_context(
-                on=lambda error: _pause(error, until),
-                attempts=ATTEMPTS,
-                timeout=self._patience_seconds,
-                wait_initial=0.5,
-                wait_max=15.0,
-            ):
-                with attempt:
-                    return self._once(method, path, options)
-        except _NotNow as error:
+            return patiently(lambda: self._once(method, path, options), self._patience_seconds)
+        except Later as error:
             raise Unavailable(f"{self._vendor} is not available", cause=str(error)) from error
-        raise AssertionError("stamina tries at least once")
 
     def _once(self, method: str, path: str, options: Mapping[str, Any]) -> Any:
         if self._limiter is not None:
@@ -106,30 +97,48 @@ class Rest:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.RequestError as error:
-            raise _NotNow(type(error).__name__) from error
+            raise Later(type(error).__name__) from error
         if answer.is_error:
             raise self._refusal(answer)
         try:
             return orjson.loads(answer.content)
         except orjson.JSONDecodeError as error:
             # Cut off on its way, or a page of a proxy.
-            raise _NotNow("the answer is not JSON") from error
+            raise Later("the answer is not JSON") from error
 
     def _refusal(self, answer: httpx.Response) -> Exception:
         reason = self._reason(_json(answer))
         if reason.passes or answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             cause = f"HTTP {answer.status_code}" + (f" {reason.code}" if reason.code else "")
             pause = retry_after(answer.headers)
-            return _NotNow(cause, reason.pause_seconds if pause is None else pause)
+            return Later(cause, reason.pause_seconds if pause is None else pause)
         said = {"status_given": answer.status_code} | ({"reason_given": reason.code} if reason.code else {})
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return CredentialsRefused(f"{self._vendor} refused the credentials", **said)
         return Rejected(f"{self._vendor} refused the request", **said, cause=_said(answer))
 
 
+def patiently(ask: Callable[[], T], patience_seconds: float) -> T:
+    """What `ask` answers, asked again after each Later: at the time that it says, or after growing pauses.
+
+    The last Later is raised after five attempts, or once the next would be later than `patience_seconds` from now.
+    """
+    until = time.monotonic() + patience_seconds
+    for attempt in stamina.retry_context(
+        on=lambda error: _pause(error, until),
+        attempts=ATTEMPTS,
+        timeout=patience_seconds,
+        wait_initial=0.5,
+        wait_max=15.0,
+    ):
+        with attempt:
+            return ask()
+    raise AssertionError("stamina tries at least once")
+
+
 def _pause(error: Exception, until: float) -> bool | float:
     """Seconds to wait before trying again; True: as long as usual, False: trying again is no use before `until`."""
-    if not isinstance(error, _NotNow):
+    if not isinstance(error, Later):
         return False
     if error.pause_seconds is None:
         return True
