@@ -24,7 +24,7 @@ class CompetitorRanking(BaseModel, frozen=True):
 
     competitor: str = Field(description="Its domain.")
     position: float | None = Field(None, gt=0, description="None where it did not rank.")
-    date: Day | None = Field(None, description="The day that it was looked for; None: that of last_checked.")
+    date: Day | None = Field(None, description="When it was looked for; None where nobody said.")
 
 
 # Any: a JSON column, which a list of models would not be; a document whose list is of another shape is refused.
@@ -80,7 +80,7 @@ class Keyword(Record):
         [], description="[{date, position, url}], oldest first, the newest 90 checks."
     )
     competitor_rankings: CompetitorRankings | None = Field(
-        [], description="[{competitor, position, date}]; without a date: at the last check."
+        [], description="[{competitor, position, date}], oldest first."
     )
     # Changes with each check: a merge is not pruned by it, a reader's query is.
     last_checked: datetime | None = Field(None, description="Midnight (UTC) of the day that the last check is of.")

@@ -1,0 +1,111 @@
+"""Tracked keywords: the one way to read and write them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from functools import partial
+from typing import Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.content.records import Keyword, SerpCheck
+from shared.schema.ports import Documents, Values
+
+CHECKS_KEPT = 90
+HISTORY = TypeAdapter(list[SerpCheck])
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Where the tenant stood for one search on one day; `position` may lie between two places."""
+
+    keyword: str
+    day: date
+    position: float
+    url: str
+
+
+class KeywordStore(Protocol):
+    """The tracked keywords of tenants, wherever they are kept."""
+
+    def tracked(self, tenant_id: str) -> list[str]:
+        """The keywords that the tenant tracks, spelled as searches are."""
+        ...
+
+    def observe(self, tenant_id: str, observations: Iterable[Observation]) -> int:
+        """Write what was seen of tracked keywords, and nothing of others; how many keywords that changed.
+
+        Order and repeats do not matter: checks are kept by day, and the newest day alone tells the current ranking.
+        """
+        ...
+
+
+class DocumentKeywords:
+    """Keywords as documents (port `KeywordStore`)."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def tracked(self, tenant_id: str) -> list[str]:
+        """The keywords that the tenant tracks, spelled as searches are."""
+        return sorted({spelled(fields["keyword"]) for _, fields in self._find(tenant_id)})
+
+    def observe(self, tenant_id: str, observations: Iterable[Observation]) -> int:
+        """Write what was seen of tracked keywords; each in a transaction, so that nobody else's change is lost."""
+        seen = defaultdict(list)
+        for one in observations:
+            seen[spelled(one.keyword)].append(one)
+        changed = 0
+        for path, fields in list(self._find(tenant_id)):
+            own = seen.get(spelled(fields["keyword"]), [])
+            if checked(fields, own) is not None:
+                changed += self._documents.transact(path, partial(_with, own)) is not None
+        return changed
+
+    def _find(self, tenant_id: str) -> Iterable[tuple[str, Values]]:
+        path = f"tenants/{tenant_id}/{Keyword.collection.name}"
+        return (item for item in self._documents.find(path) if isinstance(item[1].get("keyword"), str))
+
+
+def spelled(keyword: str) -> str:
+    """A keyword as Search Console spells searches: small letters, single spaces."""
+    return " ".join(keyword.lower().split())
+
+
+def checked(fields: Values, observations: Sequence[Observation]) -> Values | None:
+    """The fields of a keyword that observations change, with their new values; None where they change nothing.
+
+    A document whose history is of another shape is left as it is: the stream refuses it where people see it.
+    """
+    try:
+        before = HISTORY.validate_python(fields.get("serp_history") or [])
+    except ValidationError:
+        return None
+    if not observations:
+        return None
+    seen = {one.day: SerpCheck(date=one.day, position=round(one.position, 2), url=one.url) for one in observations}
+    history = sorted(({check.date: check for check in before} | seen).values(), key=lambda check: check.date)
+    places = [place(one.position) for one in observations]
+    best, last = fields.get("best_ranking"), max(observations, key=lambda one: one.day)
+    found: Values = {
+        "serp_history": [check.model_dump(mode="json") for check in history[-CHECKS_KEPT:]],
+        "best_ranking": min(places if best is None else [*places, best]),
+    }
+    before_at = fields.get("last_checked")
+    if before_at is None or before_at.date() <= last.day:
+        found["current_ranking"] = place(last.position)
+        found["last_checked"] = datetime.combine(last.day, time(), UTC)
+    changes = {name: value for name, value in found.items() if fields.get(name) != value}
+    return changes or None
+
+
+def place(position: float) -> int:
+    """The place that a mean position comes nearest to, from 1 on."""
+    return max(1, int(position + 0.5))
+
+
+def _with(observations: Sequence[Observation], found: Values | None) -> Values | None:
+    """The whole document with what observations change; None where it is gone meanwhile, or says so already."""
+    changes = checked(found, observations) if found is not None else None
+    return None if found is None or changes is None else {**found, **changes}
