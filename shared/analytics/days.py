@@ -20,12 +20,14 @@ class Changes:
     stands: Mapping[str, date]
 
     def of(self, tables: Sequence[str]) -> list[date]:
-        """Days that rows of these tables tell of, oldest first."""
-        return sorted(frozenset[date]().union(*(self.days.get(table, frozenset()) for table in tables)))
+        """Days that rows of these tables tell of, oldest first; of every table where one has no name."""
+        names = self.days if "" in tables else tables
+        return sorted(frozenset[date]().union(*(self.days.get(name, frozenset()) for name in names)))
 
     def since(self, tables: Sequence[str]) -> date | None:
         """The first day on which something of these tables stands otherwise than before; None where nothing changed."""
-        return min((self.stands[table] for table in tables if table in self.stands), default=None)
+        names = self.stands if "" in tables else tables
+        return min((self.stands[name] for name in names if name in self.stands), default=None)
 
 
 def changes(warehouse: Warehouse, dataset: str, tables: Sequence[str], since: datetime) -> Changes:

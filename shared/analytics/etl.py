@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from shared.analytics.arrivals import ArrivalCheck
 from shared.analytics.days import changes
-from shared.analytics.entities import GROUPS, Group
+from shared.analytics.entities import GROUPS, RAW_TABLES, Group
 from shared.analytics.messages import EtlAsked, EtlFinished, EtlRequested
 from shared.analytics.rebuild import Rebuild, Work
 from shared.analytics.records import EtlState, MonthlyEntityMetrics
@@ -165,7 +165,7 @@ class Etl:
 
     def _works(self, tenant_id: str, state: EtlState, full: bool) -> list[Work]:
         """What is to be done, by group; nothing of a group whose sources the tenant never had."""
-        tables = list(dict.fromkeys(table for group in self._groups for table in group.tables))
+        tables = RAW_TABLES if any("" in group.tables for group in self._groups) else _named(self._groups)
         since = BEGINNING if full else state.seen_until
         changed = changes(self._warehouse, f"aso_tenant_{tenant_id}", tables, since)
         works = [
@@ -184,3 +184,7 @@ class Etl:
             self._warehouse.ensure_table(f"aso_tenant_{tenant_id}", plain_table(MonthlyEntityMetrics))
             first, last = min(first, BEGINNING.date()), max(last, self._now().date())
         return roll_up(self._warehouse, tenant_id, first, last, self._now())
+
+
+def _named(groups: Sequence[Group]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(table for group in groups for table in group.tables))

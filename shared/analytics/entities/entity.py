@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Entity:
     """One entity type.
 
-    table: the raw table whose rows it is made of; reads: further ones that its SQL looks into.
+    table: the raw table whose rows it is made of, "" where of all; reads: further ones that its SQL looks into.
     columns: what its SQL yields besides date and entity_id, all columns of daily_entity_metrics.
     keys: what it yields in `attributes`, of the registry in attributes.py.
     dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
