@@ -197,8 +197,10 @@ class AcList(AcRow):
     date: Key[Immutable[Day]] = Field(description="The day after whose end it was found so.")
     list_id: Key[str]
     name: str
-    active_contacts: int | None = Field(None, ge=0, description="Contacts that may be mailed.")
-    known_contacts: int | None = Field(None, ge=0, description="Contacts on it, whatever their status.")
+    unconfirmed_contacts: int = Field(ge=0)
+    active_contacts: int = Field(ge=0, description="Contacts that may be mailed.")
+    unsubscribed_contacts: int = Field(ge=0)
+    bounced_contacts: int = Field(ge=0)
 
     collection = Collection("tenants/{tenant_id}/ac_lists")
     table = Table(
