@@ -20,7 +20,7 @@ from google.cloud.firestore_v1._helpers import encode_dict
 from google.cloud.firestore_v1.types.document import Document
 from werkzeug.test import EnvironBuilder
 
-from shared.errors import Unavailable
+from shared.errors import CredentialsRefused, Unavailable
 from shared.runtime.auth import Caller, Verifier
 from shared.runtime.clients import Clients
 from shared.schema.bigquery import TableDefinition
@@ -101,6 +101,19 @@ class FakeDocuments:
         for path, values in documents:
             there = self.get(path)
             if there is not None and same_values(there, values, but_for):
+                kept[path] = there
+            else:
+                self.put(path, values)
+        return kept
+
+    def put_newer(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], by: str, but_for: Collection[str]
+    ) -> dict[str, Values]:
+        kept = {}
+        for path, values in documents:
+            there = self.get(path)
+            later = there is not None and there.get(by) is not None and there[by] > values[by]
+            if there is not None and (later or same_values(there, values, but_for)):
                 kept[path] = there
             else:
                 self.put(path, values)
@@ -557,3 +570,15 @@ class FakePendingStream:
 
     def abandon(self) -> None:
         return None
+
+
+class FakeSecrets:
+    """Port `Secrets`: credentials by tenant and source."""
+
+    def __init__(self, **held: str) -> None:
+        self.held = held
+
+    def get(self, tenant_id: str, source: str) -> str:
+        if f"{tenant_id}_{source}" not in self.held:
+            raise CredentialsRefused("there are no credentials", source=source, expected="a secret")
+        return self.held[f"{tenant_id}_{source}"]

@@ -85,6 +85,49 @@ class FirestoreDocuments:
     def put_changed(
         self, documents: Sequence[tuple[str, Mapping[str, Any]]], but_for: Collection[str]
     ) -> dict[str, Values]:
+        kept, changed = self._compared(documents, lambda there, values: same_values(there, values, but_for))
+        self.put_many(changed)
+        return kept
+
+    def put_newer(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], by: str, but_for: Collection[str]
+    ) -> dict[str, Values]:
+        def stays(there: Values, values: Mapping[str, Any]) -> bool:
+            return same_values(there, values, but_for) or _later(there, values, by)
+
+        kept, changed = self._compared(documents, stays)
+
+        def put(path: str, values: Mapping[str, Any]) -> None:
+            def change(there: Values | None) -> Values | None:
+                # What was written since it was compared may be newer.
+                return None if there is not None and _later(there, values, by) else dict(values)
+
+            if self.transact(path, change) is None:
+                kept[path] = self.get(path) or {}
+
+        def commit(batch: list[tuple[str, Mapping[str, Any]]]) -> None:
+            writes = self.client.batch()
+            for path, values in batch:
+                writes.create(self.client.document(path), dict(values))
+            try:
+                with translated():
+                    writes.commit(timeout=TIMEOUT_SECONDS)
+            except exceptions.AlreadyExists:
+                # One of them at least is there, so none was written.
+                for path, values in batch:
+                    put(path, values)
+
+        # Most are new, and need no transaction of their own.
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(commit, _batches(changed, BATCH)))
+        return kept
+
+    def _compared(
+        self,
+        documents: Sequence[tuple[str, Mapping[str, Any]]],
+        stays: Callable[[Values, Mapping[str, Any]], bool],
+    ) -> tuple[dict[str, Values], list[tuple[str, Mapping[str, Any]]]]:
+        """What is there of those that stay as they are, and those that are to be written."""
         kept: dict[str, Values] = {}
 
         def compare(batch: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -98,7 +141,7 @@ class FirestoreDocuments:
             changed = []
             for path, values in batch:
                 there = found.get(path)
-                if there is not None and same_values(there, values, but_for):
+                if there is not None and stays(there, values):
                     kept[path] = there
                 else:
                     changed.append((path, values))
@@ -106,8 +149,7 @@ class FirestoreDocuments:
 
         with ThreadPoolExecutor(WRITERS) as pool:
             changed = [each for batch in pool.map(compare, _batches(documents, BATCH)) for each in batch]
-        self.put_many(changed)
-        return kept
+        return kept, changed
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
         reference = self.client.document(path)
@@ -221,3 +263,8 @@ def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
+
+
+def _later(there: Mapping[str, Any], values: Mapping[str, Any], by: str) -> bool:
+    """True where what is there was made later than what comes."""
+    return there.get(by) is not None and bool(there[by] > values[by])

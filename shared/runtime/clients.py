@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from shared.erasure.service import Erasures
     from shared.migrations.service import Migrations
     from shared.ops.replay import Replay
-    from shared.schema.ports import Objects, Publisher
+    from shared.schema.ports import Objects, Publisher, Secrets
     from shared.sources.source import Source
     from shared.sources.sync import Sync
+    from shared.sources.webhooks import Webhooks
     from shared.streaming.backfill import Backfills
     from shared.streaming.merge import Merger
     from shared.streaming.merges import Merges
@@ -128,22 +129,45 @@ class Clients:
         return Leases(self.ops)
 
     @cached_property
+    def secrets(self) -> "Secrets":
+        """Credentials of tenants' sources."""
+        if self.settings.secrets == "environment":
+            from shared.adapters.environment_secrets import EnvironmentSecrets
+
+            return EnvironmentSecrets()
+        from shared.adapters.secret_manager import SecretManager
+
+        return guard(SecretManager(self.settings.project), self.breakers["secrets"])
+
+    @cached_property
+    def sources(self) -> "dict[str, Callable[[str], Source]]":
+        """What can be pulled, by name, for a tenant."""
+        from shared.runtime.connectors import connectors
+
+        return connectors(self.settings, self.breakers)
+
+    @cached_property
     def sync(self) -> "Sync":
         """Pulls sources."""
         from shared.sources.sync import Sync
 
-        return Sync(self.sources, self.documents, self.ops, self.progress, self.leases, self.publisher, self.tenants)
+        return Sync(
+            self.sources,
+            self.documents,
+            self.ops,
+            self.progress,
+            self.leases,
+            self.publisher,
+            self.tenants,
+            self.secrets,
+        )
 
     @cached_property
-    def sources(self) -> "dict[str, Callable[[], Source]]":
-        """What can be pulled, by name; each is connected when it is first pulled."""
+    def webhooks(self) -> "Webhooks":
+        """Takes what vendors send."""
+        from shared.sources.webhooks import Webhooks
 
-        def ga4() -> "Source":
-            from shared.adapters.ga4 import Ga4Source
-
-            return guard(Ga4Source.connect(self.settings.ga4_endpoint), self.breakers["ga4"])
-
-        return {"ga4": cache(ga4)}
+        return Webhooks(self.sources, self.sync, self.documents, self.ops, self.secrets)
 
     @cached_property
     def etl(self) -> "Etl":

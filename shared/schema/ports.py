@@ -48,6 +48,12 @@ class Documents(Protocol):
         """
         ...
 
+    def put_newer(
+        self, documents: Sequence[tuple[str, Mapping[str, Any]]], by: str, but_for: Collection[str]
+    ) -> dict[str, Values]:
+        """Like `put_changed`, but for those that are there with a later `by`: whatever is written meanwhile, too."""
+        ...
+
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
         """Read, change and write one document atomically; `change` returns the new fields, or None to leave it.
 

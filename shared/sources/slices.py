@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from shared.errors import Rejected
 from shared.ops.progress import Tracker
 from shared.sources.source import Page
 
@@ -55,6 +56,7 @@ class Slice:
         self._clock, self._tracker, self._base = clock, tracker, base
         self._started = clock()
         self.written = self.unchanged = self.pages = self.removed = 0
+        self.refused: list[Rejected] = []
 
     def wrote(self, written: int, unchanged: int) -> None:
         """A page was written."""
@@ -71,10 +73,11 @@ class Slice:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Documents written, documents that were there, pages, documents removed."""
+        """Documents written, documents that were there, pages, documents removed, collections that were refused."""
         return {
             "documents": self.written,
             "unchanged": self.unchanged,
             "pages": self.pages,
             "removed": self.removed,
+            "refused": len(self.refused),
         }

@@ -3,28 +3,26 @@
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from shared.errors import BadRequest, Unavailable
+from shared.errors import AppError, BadRequest, CredentialsRefused, Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Arrivals, Cursor
-from shared.schema.ports import Documents, Publisher
+from shared.schema.ports import Documents, Publisher, Secrets
+from shared.sources.catalogue import SOURCES, SourceKind
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.slices import Days, Slice
 from shared.sources.source import Feed, Page, Pull, Source
+from shared.sources.states import SourceStates, said
 from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
 
-HISTORY_DAYS = 400
-"""How far the first sync looks back: a year and the weeks before it."""
-RESTATED_DAYS = 3
-"""Days that GA4 still changes (up to 72 h): pulled again by every sync."""
 LEASE_SECONDS = 600
-
 
 SAME_BUT_FOR = frozenset(("sync_run_id", "synced_at"))
 """What tells one sync from the next, and not one document from another: a document like that is not written again."""
@@ -36,17 +34,18 @@ def new_run_id(source: str, tenant_id: str) -> str:
 
 
 class Sync:
-    """Pulls one source of one tenant; `sources` are those that there are, by name, connected when one is needed."""
+    """Pulls one source of one tenant; `sources` are those that there are, by name, connected for a tenant."""
 
     def __init__(
         self,
-        sources: Mapping[str, Callable[[], Source]],
+        sources: Mapping[str, Callable[[str], Source]],
         documents: Documents,
         ops: Documents,
         progress: ProgressBook,
         leases: Leases,
         publisher: Publisher,
         tenants: Tenants,
+        secrets: Secrets,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = sources
@@ -56,6 +55,8 @@ class Sync:
         self._leases = leases
         self._publisher = publisher
         self._tenants = tenants
+        self._secrets = secrets
+        self._states = SourceStates(ops)
         self._clock = clock
 
     def ask(self, asked: SyncAsked, requested_by: str) -> Asked:
@@ -67,12 +68,14 @@ class Sync:
             raise BadRequest(
                 "since lies in the future", errors=[{"field": "since", "expected": "today (UTC) or earlier"}]
             )
+        kind_of(asked.source)
         if asked.tenant_id:
             self.settings(asked.tenant_id, asked.source)
             return Asked([self._request(asked.tenant_id, asked, requested_by)])
 
         def ask(tenant_id: str) -> str | None:
-            has = _usable(self._tenants.get(tenant_id).sources.get(asked.source))
+            settings = self._tenants.get(tenant_id).sources.get(asked.source)
+            has = settings is not None and settings.enabled and not SOURCES[asked.source].lacks(settings)
             return self._request(tenant_id, asked, requested_by) if has else None
 
         return ask_each(self._tenants.ids(), ask)
@@ -98,32 +101,75 @@ class Sync:
         with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
             if not held:
                 raise Unavailable("a sync of this source is running", source=request.source)
-            with self._progress.track(run_id, "sync", tenant_id) as tracker:
-                outcome = self._slice(request, settings, since, tracker)
+            with self._progress.track(run_id, "sync", tenant_id) as tracker, self._watched(request):
+                pull = self.pull(tenant_id, request.source, run_id, since, settings)
+                outcome = self._slice(request, pull, tracker)
                 if tracker.progress.status == "running":
                     self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
-                    if since <= due:
-                        # Days before `since` that nobody has pulled yet stay due.
+                    failed = self._failures(run_id)
+                    if since <= due and not failed:
+                        # Days before `since` that nobody has pulled yet, and what was refused, stay due.
                         cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
                         self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
+                    self._ended(request, failed)
         return outcome
+
+    def check(self, tenant_id: str, source: str) -> str:
+        """What the tenant's credentials open, in the vendor's own name for it. Errors as of a source's pages."""
+        settings, today = self.settings(tenant_id, source), datetime.now(UTC).date()
+        try:
+            account = self._sources[source](tenant_id).check(self.pull(tenant_id, source, "check", today, settings))
+        except AppError as error:
+            self._states.failed(tenant_id, source, error)
+            raise
+        self._states.answered(tenant_id, source, account=account)
+        return account
+
+    def pull(self, tenant_id: str, source: str, run_id: str, since: date, settings: SourceSettings) -> Pull:
+        """What is pulled, with the credentials as they are now. CredentialsRefused where there are none."""
+        credentials = self._secrets.get(tenant_id, source) if SOURCES[source].credentials else ""
+        return Pull(tenant_id, run_id, since, settings, credentials)
+
+    @contextmanager
+    def _watched(self, request: SyncRequested) -> Iterator[None]:
+        """What goes wrong with the source is known on the page, too."""
+        try:
+            yield
+        except (CredentialsRefused, Unavailable) as error:
+            self._states.failed(request.tenant_id, request.source, error, request.run_id)
+            raise
+
+    def _failures(self, run_id: str) -> list[str]:
+        """What the source refused of this run, by collection."""
+        found = self._ops.find("arrivals", where=[("run_id", "==", run_id)])
+        return [f"{values['collection_name']}: {values['failed']}" for _, values in found if values.get("failed")]
+
+    def _ended(self, request: SyncRequested, failed: list[str]) -> None:
+        if failed:
+            error = Rejected("; ".join(failed)[:500])
+            self._states.failed(request.tenant_id, request.source, error, request.run_id)
+        else:
+            self._states.answered(request.tenant_id, request.source, request.run_id, synced=True)
 
     def settings(self, tenant_id: str, source: str) -> SourceSettings:
         """How the tenant's source is reached; BadRequest where it has none, or there is no such source."""
-        if source not in self._sources:
-            known = ", ".join(sorted(self._sources))
-            raise BadRequest("there is no such source", errors=[{"field": "source", "expected": f"one of: {known}"}])
+        kind = kind_of(source)
         settings = self._tenants.get(tenant_id).sources.get(source)
-        if settings is None or not _usable(settings):
+        if settings is None or not settings.enabled:
             raise BadRequest(
                 f"the tenant has no {source} source",
                 errors=[{"field": "source", "expected": "a source that the tenant's settings enable"}],
             )
+        lacks = kind.lacks(settings)
+        if lacks:
+            raise BadRequest(
+                f"the tenant's {source} source is not complete: {', '.join(lacks)}",
+                errors=[{"field": f"sources.{source}.{name}", "expected": "a value"} for name in lacks],
+            )
         return settings
 
-    def _slice(self, request: SyncRequested, settings: SourceSettings, since: date, tracker: Tracker) -> dict[str, int]:
-        source = self._sources[request.source]()
-        pull = Pull(request.tenant_id, request.run_id, since, settings)
+    def _slice(self, request: SyncRequested, pull: Pull, tracker: Tracker) -> dict[str, int]:
+        source = self._sources[request.source](request.tenant_id)
         slice_ = Slice(self._clock, tracker, base=tracker.progress.done if request.feed or request.position else 0)
         number, position, days = request.feed, "", Days("")
         try:
@@ -131,25 +177,34 @@ class Sync:
                 position = request.position if number == request.feed else ""
                 days, bare = Days(position), self._is_bare(feed, pull)
                 tracker.step(feed.collection.name)
-                for page in source.pages(feed, pull, position):
-                    written, unchanged = self._write(feed, pull, page.documents, bare)
-                    self._note(feed, request, page, position, tracker.progress.started_at, written, unchanged)
-                    slice_.wrote(len(written), len(unchanged))
-                    if feed.restates and not bare:
-                        slice_.removed += self._remove(feed, pull, days.complete(page, position))
-                    if page.following is not None:
-                        position = page.following
-                        if slice_.is_over:
-                            self._hand_over(request, since, number, days.resume_at(position), tracker)
-                            return slice_.counts
+                try:
+                    for asked_at, page in _asked(source.pages(feed, pull, position)):
+                        written, unchanged = self._write(feed, request, page.documents, asked_at, bare)
+                        self._note(feed, request, page, position, tracker.progress.started_at, written, unchanged)
+                        slice_.wrote(len(written), len(unchanged))
+                        if feed.restates and not bare:
+                            slice_.removed += self._remove(feed, pull, days.complete(page, position))
+                        if page.following is not None:
+                            position = page.following
+                            if slice_.is_over:
+                                self._hand_over(request, pull.since, number, days.resume_at(position), tracker)
+                                return slice_.counts
+                except CredentialsRefused:
+                    raise
+                except Rejected as error:
+                    # One report that the vendor will not give costs no other. It is due again at the next sync.
+                    self._refuse(feed, request, tracker.progress.started_at, error)
+                    slice_.refused.append(error)
+                    if len(slice_.refused) == len(source.feeds):
+                        raise
                 if slice_.is_over and number + 1 < len(source.feeds):
-                    self._hand_over(request, since, number + 1, "", tracker)
+                    self._hand_over(request, pull.since, number + 1, "", tracker)
                     break
         except Unavailable:
             if slice_.pages == 0:
                 raise
             # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
-            self._hand_over(request, since, number, days.resume_at(position), tracker)
+            self._hand_over(request, pull.since, number, days.resume_at(position), tracker)
         return slice_.counts
 
     def _is_bare(self, feed: Feed, pull: Pull) -> bool:
@@ -157,23 +212,33 @@ class Sync:
         return not any(self._documents.find(feed.collection.at(tenant_id=pull.tenant_id), limit=1))
 
     def _write(
-        self, feed: Feed, pull: Pull, documents: list[tuple[str, dict[str, Any]]], bare: bool
+        self,
+        feed: Feed,
+        request: SyncRequested,
+        documents: list[tuple[str, dict[str, Any]]],
+        asked_at: datetime,
+        bare: bool,
     ) -> tuple[list[str], list[str]]:
         """Write a page; the days of the documents that this run wrote, and of those that were there already."""
-        path = feed.collection.at(tenant_id=pull.tenant_id)
-        named = {f"{path}/{name}": fields for name, fields in documents}
-        if bare:
+        path = feed.collection.at(tenant_id=request.tenant_id)
+        stamp = stamped(request.tenant_id, request.source, request.run_id, asked_at)
+        named = {f"{path}/{name}": {**fields, **stamp} for name, fields in documents}
+        if feed.mutable:
+            # A webhook may have brought what is newer than this page.
+            kept = self._documents.put_newer(list(named.items()), "synced_at", SAME_BUT_FOR)
+        elif bare:
             # To look what is there would only cost.
             self._documents.put_many(named.items())
             return [fields["date"] for fields in named.values()], []
-        kept = self._documents.put_changed(list(named.items()), SAME_BUT_FOR)
+        else:
+            kept = self._documents.put_changed(list(named.items()), SAME_BUT_FOR)
         # What this very run wrote before it was repeated counts as written: the log has it under this run.
-        before = {name for name, fields in kept.items() if fields.get("sync_run_id") != pull.run_id}
+        before = {name for name, fields in kept.items() if fields.get("sync_run_id") != request.run_id}
         written = [fields["date"] for name, fields in named.items() if name not in before]
         return written, [named[name]["date"] for name in before]
 
     def _remove(self, feed: Feed, pull: Pull, complete: Mapping[str, set[str]]) -> int:
-        """Delete the rows of whole days that the source reports no more, of the same property.
+        """Delete the rows of whole days that the source reports no more, of the same account.
 
         GA4 attributes recent sessions anew: without this the old row would be counted beside the new. A day of which
         nothing is reported removes nothing: a source that reports no row at all is more likely broken than right.
@@ -181,7 +246,7 @@ class Sync:
         path, removed = feed.collection.at(tenant_id=pull.tenant_id), 0
         for day, names in complete.items():
             for name, fields in list(self._documents.find(path, where=[("date", "==", day)])):
-                same = fields.get("property_id") == pull.settings.property_id
+                same = all(fields.get(each) == getattr(pull.settings, each) for each in feed.account)
                 if same and name.rpartition("/")[2] not in names:
                     self._documents.delete(name)
                     removed += 1
@@ -221,12 +286,50 @@ class Sync:
 
         self._ops.transact(f"arrivals/{request.run_id}:{feed.collection.name}", add)
 
+    def _refuse(self, feed: Feed, request: SyncRequested, started_at: datetime, error: Rejected) -> None:
+        """Keep in the ledger why the rest of a collection did not come."""
+
+        def add(found: dict[str, Any] | None) -> dict[str, Any]:
+            before = found or {"pages": {}, "started_at": started_at}
+            return Arrivals.model_validate(
+                {
+                    **before,
+                    "run_id": request.run_id,
+                    "tenant_id": request.tenant_id,
+                    "source": request.source,
+                    "collection_name": feed.collection.name,
+                    "failed": said(error)[:300],
+                    "finished_at": datetime.now(UTC),
+                }
+            ).document()
+
+        self._ops.transact(f"arrivals/{request.run_id}:{feed.collection.name}", add)
+
     def _due(self, tenant_id: str, source: str) -> date:
-        found = self._ops.get(f"cursors/{tenant_id}:{source}")
+        kind, found = SOURCES[source], self._ops.get(f"cursors/{tenant_id}:{source}")
         if found is None:
-            return datetime.now(UTC).date() - timedelta(days=HISTORY_DAYS)
-        return date.fromisoformat(found["synced_until"]) - timedelta(days=RESTATED_DAYS)
+            return datetime.now(UTC).date() - timedelta(days=kind.history_days)
+        return date.fromisoformat(found["synced_until"]) - timedelta(days=kind.restated_days)
 
 
-def _usable(settings: SourceSettings | None) -> bool:
-    return settings is not None and settings.enabled and settings.property_id is not None
+def kind_of(source: str) -> SourceKind:
+    """The source of this name; BadRequest where there is none."""
+    if source not in SOURCES:
+        known = ", ".join(sorted(SOURCES))
+        raise BadRequest("there is no such source", errors=[{"field": "source", "expected": f"one of: {known}"}])
+    return SOURCES[source]
+
+
+def stamped(tenant_id: str, source: str, run_id: str, asked_at: datetime) -> dict[str, Any]:
+    """What every raw row carries beside what its source says of it; asked_at: when the source was asked, not later."""
+    return {"tenant_id": tenant_id, "source": source, "sync_run_id": run_id, "synced_at": asked_at}
+
+
+def _asked(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
+    """Each page, and when it was asked for."""
+    while True:
+        asked_at = datetime.now(UTC)
+        page = next(pages, None)
+        if page is None:
+            return
+        yield asked_at, page

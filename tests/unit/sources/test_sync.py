@@ -8,17 +8,20 @@ import orjson
 import pytest
 
 from functions.sync_source.main import handle
-from shared.errors import BadRequest, Rejected, Unavailable, UnknownTenant
+from shared.errors import BadRequest, CredentialsRefused, Rejected, Unavailable, UnknownTenant
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
+from shared.schema.record import Collection
 from shared.sources import sync as module
+from shared.sources.catalogue import HISTORY_DAYS, SOURCES
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
+from shared.sources.records import SourceRow
 from shared.sources.reports import REPORTS
 from shared.sources.slices import SLICE_SECONDS
 from shared.sources.source import Feed, Page, Pull
-from shared.sources.sync import HISTORY_DAYS, RESTATED_DAYS, Sync
+from shared.sources.sync import Sync
 from shared.tenants.service import Tenants
-from tests.fakes import FakeDocuments, FakePublisher, fake_clients, posted, pushed
+from tests.fakes import FakeDocuments, FakePublisher, FakeSecrets, fake_clients, posted, pushed
 
 TODAY = datetime.now(UTC).date()
 FIRST = REPORTS[0].collection.name
@@ -36,6 +39,7 @@ class PlayedSource:
         self.seen: list[tuple[str, str]] = []
         self.since: date | None = None
         self.broken: tuple[str, str] | None = None
+        self.broken_everywhere = False
         self.error: Exception = Unavailable("GA4 is not available")
         self.rows = ROWS
 
@@ -44,17 +48,22 @@ class PlayedSource:
         while True:
             name = feed.collection.name
             self.seen.append((name, position))
-            if self.broken == (name, position):
+            if self.broken_everywhere or self.broken == (name, position):
                 raise self.error
             offset = int(position or 0)
             numbers = range(offset, min(offset + PAGE, self.rows))
-            common = {"property_id": pull.settings.property_id, "sync_run_id": pull.run_id}
+            common = {"property_id": pull.settings.property_id}
             documents = [(f"row-{n}", {"date": day_of(n), "number": n, **common}) for n in numbers]
             position = str(offset + len(documents))
             more = int(position) < self.rows
             yield Page(documents, position if more else None, self.rows)
             if not more:
                 return
+
+    def check(self, pull: Pull) -> str:
+        if self.broken:
+            raise self.error
+        return "Played"
 
 
 def day_of(number: int) -> str:
@@ -69,6 +78,7 @@ class World:
         self.documents, self.ops, self.publisher = FakeDocuments(), FakeDocuments(), FakePublisher()
         self.source = PlayedSource()
         self.leases = Leases(self.ops)
+        self.secrets = FakeSecrets()
         self.seconds, self.page_seconds = 0.0, 0.0
         now = datetime(2026, 1, 1, tzinfo=UTC)
         basic: dict[str, Any] = {"created_at": now, "updated_at": now}
@@ -78,13 +88,14 @@ class World:
             "tenants/bare": {"tenant_id": "bare", **basic},
         }
         self.sync = Sync(
-            {"ga4": lambda: self.source},
+            dict.fromkeys(("ga4", "stripe"), lambda tenant_id: self.source),
             self.documents,
             self.ops,
             ProgressBook(self.ops),
             self.leases,
             self.publisher,
             Tenants(self.documents),
+            self.secrets,
             self.clock,
         )
 
@@ -101,7 +112,9 @@ class World:
 
     @property
     def raw(self) -> dict[str, Any]:
-        return {path: values for path, values in self.documents.documents.items() if path.count("/") == 3}
+        raw = {path: dict(values) for path, values in self.documents.documents.items() if path.count("/") == 3}
+        assert all(values.pop("synced_at", True) for values in raw.values())
+        return raw
 
     @property
     def published(self) -> list[str]:
@@ -119,6 +132,7 @@ def test_every_page_of_every_report_is_written(world: World):
         "unchanged": 0,
         "pages": PAGES * len(REPORTS),
         "removed": 0,
+        "refused": 0,
     }
     for report in REPORTS:
         path = report.collection.at(tenant_id="demo")
@@ -241,6 +255,7 @@ def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
         "unchanged": ROWS * len(REPORTS),
         "pages": PAGES * len(REPORTS),
         "removed": 0,
+        "refused": 0,
     }
     assert len([path for path in world.documents.writes if path.count("/") == 3]) == writes
     assert world.raw == raw
@@ -285,7 +300,7 @@ def test_ledger_counts_documents_by_day_and_says_when_it_is_complete(world: Worl
 
 def test_report_without_rows_is_a_complete_ledger_of_none(world: World):
     world.source.rows = 0
-    assert world.run() == {"documents": 0, "unchanged": 0, "pages": len(REPORTS), "removed": 0}
+    assert world.run() == {"documents": 0, "unchanged": 0, "pages": len(REPORTS), "removed": 0, "refused": 0}
     assert world.ledger()["complete"]
     assert world.published == ["SourceSynced"]
 
@@ -316,7 +331,7 @@ def test_long_sync_hands_over_in_slices_that_end_as_one(world: World):
 
 def test_hand_over_says_where_to_go_on_and_since_when(world: World):
     world.page_seconds = SLICE_SECONDS + 1
-    assert world.run(since="2026-01-01") == {"documents": PAGE, "unchanged": 0, "pages": 1, "removed": 0}
+    assert world.run(since="2026-01-01") == {"documents": PAGE, "unchanged": 0, "pages": 1, "removed": 0, "refused": 0}
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
     assert (handed.feed, handed.position, handed.run_id) == (0, str(PAGE), "run-1")
@@ -354,7 +369,7 @@ def test_next_sync_pulls_the_days_again_that_the_source_restates(world: World):
     world.run()
     assert world.ops.documents["cursors/demo:ga4"]["synced_until"] == TODAY.isoformat()
     world.run(run_id="run-2")
-    assert world.source.since == TODAY - timedelta(days=RESTATED_DAYS)
+    assert world.source.since == TODAY - timedelta(days=SOURCES["ga4"].restated_days)
 
 
 def test_person_may_say_since_when(world: World):
@@ -466,7 +481,8 @@ def test_tenant_without_the_source_is_told_which_field_is_wrong(world: World, so
     for attempt in (lambda: ask(world), world.run):
         with pytest.raises(BadRequest) as refused:
             attempt()
-        assert refused.value.fields["errors"][0]["field"] == "source"
+        lacks = "sources.ga4.property_id" if sources == {"ga4": {}} else "source"
+        assert refused.value.fields["errors"][0]["field"] == lacks
     assert (world.published, world.ops.documents) == ([], {})
 
 
@@ -545,7 +561,7 @@ def test_bad_body_is_422_and_says_which_field(world: World, settled: Any, body: 
 
 
 def test_message_that_can_never_work_is_set_aside(world: World, settled: Any):
-    world.source.broken, world.source.error = (FIRST, ""), Rejected("GA4 refused the request", property="properties/1")
+    world.source.broken, world.source.error = (FIRST, ""), CredentialsRefused("GA4 refused the credentials")
     response = handle(pushed({"tenant_id": "demo", "source": "ga4", "run_id": "run-1"}), settled)
     assert response.status_code == 204
     assert settled.dead_letters.count("demo") == 1
@@ -571,3 +587,101 @@ def test_report_that_does_not_exist_is_refused(world: World, settled: Any):
     assert handle(pushed(message), settled).status_code == 204
     assert (world.raw, settled.dead_letters.count()) == ({}, 1)
     assert "cursors/demo:ga4" not in world.ops.documents
+
+
+# --- one report of many is refused; credentials are refused -----------------------------------------------------------
+
+
+def state(world: World) -> dict[str, Any]:
+    return world.ops.documents["source_states/demo:ga4"]
+
+
+def test_a_report_that_the_source_refuses_costs_no_other_and_is_due_again(world: World):
+    world.source.broken, world.source.error = (FIRST, str(PAGE)), Rejected("GA4 refused the request", expected="less")
+    outcome = world.run()
+    assert (outcome["refused"], outcome["documents"]) == (1, ROWS * (len(REPORTS) - 1) + PAGE)
+    assert "SourceSynced" in world.published
+    assert "cursors/demo:ga4" not in world.ops.documents
+    assert world.ledger()["failed"] == "GA4 refused the request; expected less"
+    assert world.ledger()["pages"] == {"0": {"2026-01-01": PAGE}}
+    assert (state(world)["state"], state(world)["message"]) == (
+        "failing",
+        f"{FIRST}: GA4 refused the request; expected less",
+    )
+    world.source.broken = None
+    assert world.run(run_id="run-2")["refused"] == 0
+    assert state(world)["state"] == "connected"
+    assert "cursors/demo:ga4" in world.ops.documents
+
+
+def test_a_source_that_refuses_everything_is_refused(world: World):
+    world.source.broken_everywhere = True
+    world.source.error = Rejected("GA4 refused the request")
+    with pytest.raises(Rejected):
+        world.run()
+    assert "SourceSynced" not in world.published
+
+
+def test_refused_credentials_are_a_state_that_people_see_and_no_retry(world: World):
+    world.source.broken, world.source.error = (FIRST, ""), CredentialsRefused("GA4 refused the credentials")
+    with pytest.raises(CredentialsRefused):
+        world.run()
+    assert (state(world)["state"], state(world)["message"]) == ("refused", "GA4 refused the credentials")
+    refused_since = state(world)["since"]
+    with pytest.raises(CredentialsRefused):
+        world.sync.check("demo", "ga4")
+    assert state(world)["since"] == refused_since
+    world.source.broken = None
+    assert world.sync.check("demo", "ga4") == "Played"
+    assert (state(world)["state"], state(world)["account"]) == ("connected", "Played")
+    assert state(world).get("synced_at") is None
+
+
+def test_credentials_come_from_the_secrets_of_the_tenant_and_are_in_no_repr(world: World):
+    world.documents.documents["tenants/demo"]["sources"] = {"stripe": {}}
+    with pytest.raises(CredentialsRefused):
+        world.run(source="stripe")
+    assert world.ops.documents["source_states/demo:stripe"]["state"] == "refused"
+    world.secrets.held["demo_stripe"] = "sk_secret"
+    pull = world.sync.pull("demo", "stripe", "run-1", TODAY, world.sync.settings("demo", "stripe"))
+    assert pull.credentials == "sk_secret"
+    assert "sk_secret" not in repr(pull)
+
+
+class Objects(SourceRow):
+    """Objects that go on changing."""
+
+    number: int = 0
+    collection = Collection("tenants/{tenant_id}/played_objects")
+
+
+class PlayedObjects:
+    """Port `Source`: one object; what happens while it is asked for is `meanwhile`."""
+
+    feeds = (Feed(Objects, mutable=True),)
+    meanwhile: Any = None
+    number = 1
+
+    def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
+        number = self.number
+        if self.meanwhile:
+            self.meanwhile()
+        yield Page([("a", {"date": "2026-01-01", "number": number})], None, None)
+
+    def check(self, pull: Pull) -> str:
+        return "Played"
+
+
+def test_what_a_webhook_brought_while_a_page_was_asked_for_is_newer_and_stays(world: World):
+    world.source = PlayedObjects()  # type: ignore[assignment]
+    path = "tenants/demo/played_objects/a"
+
+    def webhook() -> None:
+        world.documents.put(path, {"date": "2026-01-01", "number": 2, "synced_at": datetime.now(UTC)})
+
+    world.source.meanwhile = webhook  # type: ignore[attr-defined]
+    assert world.run()["unchanged"] == 1
+    assert world.documents.get(path)["number"] == 2
+    world.source.meanwhile, world.source.number = None, 3  # type: ignore[attr-defined]
+    assert world.run(run_id="run-2")["documents"] == 1
+    assert world.documents.get(path)["number"] == 3

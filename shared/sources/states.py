@@ -1,0 +1,74 @@
+"""How each tenant's sources do, kept where the page and the CLI look."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from shared.errors import AppError, CredentialsRefused
+from shared.ops.records import SourceState
+from shared.schema.ports import Documents
+
+State = Literal["connected", "refused", "failing"]
+
+
+class SourceStates:
+    """The states of tenants' sources. What is noted twice is the same; the later note stays."""
+
+    def __init__(self, ops: Documents, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._ops = ops
+        self._now = now
+
+    def get(self, tenant_id: str, source: str) -> SourceState | None:
+        """The state, or None of a source that nobody has asked yet."""
+        found = self._ops.get(_path(tenant_id, source))
+        return SourceState.model_validate(found) if found else None
+
+    def all(self, tenant_id: str) -> list[SourceState]:
+        """Of every source that was ever asked."""
+        found = self._ops.find("source_states", where=[("tenant_id", "==", tenant_id)], order_by="source")
+        return [SourceState.model_validate(values) for _, values in found]
+
+    def answered(self, tenant_id: str, source: str, run_id: str = "", account: str = "", synced: bool = False) -> None:
+        """It takes the credentials; synced: a sync of it has ended well."""
+        changes: dict[str, Any] = {"account": account} if account else {}
+        self._note(tenant_id, source, "connected", "", run_id, changes | ({"synced_at": self._now()} if synced else {}))
+
+    def failed(self, tenant_id: str, source: str, error: AppError, run_id: str = "") -> None:
+        """It refused the credentials, or the request, or did not answer."""
+        state: State = "refused" if isinstance(error, CredentialsRefused) else "failing"
+        self._note(tenant_id, source, state, said(error), run_id, {})
+
+    def _note(
+        self, tenant_id: str, source: str, state: State, message: str, run_id: str, changes: dict[str, Any]
+    ) -> None:
+        at = self._now()
+
+        def change(found: dict[str, Any] | None) -> dict[str, Any]:
+            before = found or {}
+            since = before["since"] if before.get("state") == state else at
+            kept = {name: before[name] for name in ("account", "synced_at") if before.get(name)}
+            return SourceState.model_validate(
+                {
+                    "tenant_id": tenant_id,
+                    "source": source,
+                    "state": state,
+                    "message": message,
+                    "since": since,
+                    "run_id": run_id,
+                    "updated_at": at,
+                    **kept,
+                    **changes,
+                }
+            ).document()
+
+        self._ops.transact(_path(tenant_id, source), change)
+
+
+def said(error: AppError) -> str:
+    """What an error says to people: its sentence, and what was expected where it tells."""
+    expected = error.fields.get("expected")
+    return f"{error.message}; expected {expected}" if expected else error.message
+
+
+def _path(tenant_id: str, source: str) -> str:
+    return f"source_states/{tenant_id}:{source}"
