@@ -3,7 +3,6 @@
 https://developers.google.com/webmaster-tools/v1/searchanalytics/query
 """
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +13,7 @@ from shared.adapters.google_oauth import GoogleOAuth
 from shared.adapters.rest import PATIENCE_SECONDS, Reason, Rest
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from shared.sources.records import SearchConsoleQuery
+from shared.sources.row_id import row_id
 from shared.sources.source import Feed, Page, Pull
 
 QUERIES = Feed(SearchConsoleQuery, restates=True, account=("site_url",))
@@ -51,6 +51,17 @@ class SearchConsoleSource:
         self._rows_per_page = rows_per_page
         self._patience_seconds = patience_seconds
         self._today = today
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: str,
+        token_endpoint: str,
+        rows_per_page: int = ROWS_PER_PAGE,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> "SearchConsoleSource":
+        """A client of all tenants: credentials come with each pull."""
+        return cls(endpoint, GoogleOAuth(token_endpoint, patience_seconds), rows_per_page, patience_seconds)
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of settled rows until yesterday; newer days, which are not settled yet, have none."""
@@ -124,7 +135,6 @@ def _document(row: dict[str, Any], pull: Pull) -> Document:
     except (KeyError, TypeError, ValueError) as error:
         raise Rejected("Search Console's rows have other keys", expected=", ".join(DIMENSIONS)) from error
     site_url = pull.settings.site_url or ""
-    identity = "\x1f".join((site_url, day, query, page))
     fields = {
         "date": day,
         "site_url": site_url,
@@ -135,7 +145,7 @@ def _document(row: dict[str, Any], pull: Pull) -> Document:
         "ctr": _fraction(row.get("ctr")),
         "position": _fraction(row.get("position")),
     }
-    return f"{day}-{hashlib.blake2b(identity.encode(), digest_size=12).hexdigest()}", fields
+    return row_id(day, site_url, query, page), fields
 
 
 def _whole(value: Any) -> Any:
