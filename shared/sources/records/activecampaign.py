@@ -57,6 +57,7 @@ class AcCampaign(AcMailing):
     list_ids: list[str] = Field([], description="The lists that it was sent to, in order.")
     segment_id: str | None = Field(None, description="The part of them, where not all.")
     sent_at: Immutable[datetime] = Field(description="When its sending began.")
+    sent_hour: int | None = Field(None, ge=0, le=23, description="Hour of the day in which it did, where `date` is.")
     finished_at: datetime | None = None
 
     collection = Collection("tenants/{tenant_id}/ac_campaigns")
@@ -94,6 +95,8 @@ class AcMembership(BaseModel):
 class AcContact(AcRow):
     """One contact as it is now; `date` is the day on which it was made."""
 
+    lasting = True
+
     contact_id: Key[str]
     email: Hashed[str] | None = Field(None, description="In lower case.")
     first_name: Dropped[str] | None = None
@@ -109,6 +112,7 @@ class AcContact(AcRow):
     soft_bounces: int | None = Field(None, ge=0)
     bounced_at: datetime | None = None
     is_deleted: bool = False
+    deleted_at: datetime | None = None
     lists: list[AcMembership] = []
 
     collection = Collection("tenants/{tenant_id}/ac_contacts")
@@ -117,6 +121,8 @@ class AcContact(AcRow):
 
 class AcContactAutomation(AcRow):
     """One passage of a contact through an automation; `date` is the day on which it entered."""
+
+    lasting = True
 
     contact_automation_id: Key[str]
     contact_id: str
@@ -142,9 +148,12 @@ class AcContactAutomation(AcRow):
 class AcAutomationBlock(AcRow):
     """One step of an automation as it is now; `date` is the day on which it was made."""
 
+    lasting = True
+
     block_id: Key[str]
     automation_id: str
     parent_id: str | None = Field(None, description="The block before it; None of the first.")
+    path: list[str] = Field([], description="The blocks on the way to it, the first one first, itself last.")
     position: int = Field(description="Where it stands among the automation's blocks, from above.")
     block_type: str = Field(description="start, send, wait, if, goal, end, ...")
     campaign_id: str | None = Field(None, description="send: the campaign of its mail.")
