@@ -36,7 +36,7 @@ def changes(warehouse: Warehouse, dataset: str, tables: Sequence[str], since: da
         "analytics/sql/changed_days.sql",
         dataset=dataset,
         tables=[
-            {"name": name, "dated": "date" in _fields(name), "lasting": getattr(_record(name), "lasting", True)}
+            {"name": name, "dated": is_dated(name), "lasting": getattr(_record(name), "lasting", True)}
             for name in tables
         ],
     )
@@ -59,11 +59,12 @@ def stock_days(since: date | None, made_until: date | None, longest: int, until:
     return [first + timedelta(days=number) for number in range((until - first).days + 1)]
 
 
+def is_dated(table: str) -> bool:
+    """True where each row of a raw table tells of a day; the tenant's own documents tell of none."""
+    return "date" in _record(table).model_fields
+
+
 @cache
 def _record(table: str) -> type[Record]:
     [found] = [record for record in streamed_records() if record.table and record.table.table == table]
     return found
-
-
-def _fields(table: str) -> frozenset[str]:
-    return frozenset(_record(table).model_fields)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shared.analytics.days import Changes, stock_days
+from shared.analytics.days import Changes, is_dated, stock_days
 from shared.analytics.entities import ENTITIES, RAW_TABLES, Entity, Group
 from shared.analytics.records import ArrivalDay, DailyEntityMetrics, EntityAlias, EntityMap
 from shared.ops.records import StageCount
@@ -160,7 +160,7 @@ class Rebuild:
 
 def entity_sql(group: Group, entity: Entity, dataset: str) -> str:
     """The SELECT of one entity's rows."""
-    return render(group.sql(entity), dataset=dataset, tables=RAW_TABLES, entity=entity)
+    return render(group.sql(entity), dataset=dataset, tables=[*filter(is_dated, RAW_TABLES)], entity=entity)
 
 
 def sources() -> dict[str, str]:

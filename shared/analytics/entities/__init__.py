@@ -13,7 +13,7 @@ GROUPS: tuple[Group, ...] = (
     Group("web", WEB),
     Group("site", SITE),
     Group("ads", ADS),
-    Group("search", SEARCH),
+    Group("search", SEARCH, aliases=True),
     Group("email", EMAIL),
     Group("payments", PAYMENTS),
     # Last: it tells how the others' rows were mapped.

@@ -1,0 +1,37 @@
+{% from "analytics/sql/search/parts.jinja" import pieces, told_by, visits %}
+-- A hub and its spokes, those that are published; a page counts once, however many pieces it holds.
+WITH calendar AS (
+  SELECT day FROM UNNEST(@days) AS day
+),
+visited AS (
+  {{ told_by(dataset, "ga_landing_pages") }}
+),
+visits AS (
+  {{ visits(dataset, "ga_landing_pages") }}
+),
+pieces AS (
+  {{ pieces(dataset) }}
+),
+members AS (
+  SELECT
+    calendar.day,
+    pieces.topic,
+    pieces.path,
+    COUNT(*) AS pieces
+  FROM calendar
+  INNER JOIN pieces ON pieces.since <= calendar.day
+  WHERE pieces.status = 'published' AND pieces.topic IS NOT NULL
+  GROUP BY calendar.day, pieces.topic, pieces.path
+)
+SELECT
+  members.day AS date,
+  members.topic AS entity_id,
+  IF(ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(SUM(visits.sessions), 0), NULL) AS sessions,
+  IF(
+    ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(CAST(SUM(visits.conversions) AS FLOAT64), 0), NULL
+  ) AS conversions,
+  JSON_OBJECT('pieces', SUM(members.pieces)) AS attributes
+FROM members
+INNER JOIN visited ON visited.day = members.day
+LEFT JOIN visits ON visits.day = members.day AND visits.path = members.path
+GROUP BY members.day, members.topic
