@@ -134,7 +134,7 @@ class Clients:
         if self.settings.secrets == "environment":
             from shared.adapters.environment_secrets import EnvironmentSecrets
 
-            return EnvironmentSecrets()
+            return guard(EnvironmentSecrets(), self.breakers["secrets"])
         from shared.adapters.secret_manager import SecretManager
 
         return guard(SecretManager(self.settings.project), self.breakers["secrets"])

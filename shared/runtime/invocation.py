@@ -14,11 +14,11 @@ from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from shared import trace
-from shared.errors import AppError, BadRequest, Rejected, RetriesExhausted, Unavailable, UnknownTenant
+from shared.errors import AppError, BadRequest, Rejected, RetriesExhausted, TooLarge, Unavailable, UnknownTenant
 from shared.runtime import log
 from shared.runtime.auth import Caller
 from shared.runtime.clients import Clients
-from shared.runtime.envelope import Envelope, open_envelope
+from shared.runtime.envelope import BODY_LIMIT, Envelope, open_envelope
 from shared.runtime.patience import exhausted, too_old
 
 M = TypeVar("M", bound=BaseModel)
@@ -38,6 +38,7 @@ class Call:
         self.accepted_runs: tuple[str, ...] | None = None
         self.tenant_id: str | None = None
         self.response: Response = Response(status=500)
+        self._is_raw = False
         self.trace = trace.continue_trace(dict(request.headers))
 
     @cached_property
@@ -57,8 +58,17 @@ class Call:
 
     @property
     def pushed(self) -> bool:
-        """True where Pub/Sub delivered a message, False where a person or Scheduler posted."""
-        return self.envelope.pushed
+        """True where Pub/Sub delivered a message, False where a person, a vendor or Scheduler posted."""
+        return not self._is_raw and self.envelope.pushed
+
+    def raw(self) -> bytes:
+        """The body as it came, of a caller with a signature of its own. TooLarge above 1 MiB."""
+        self._is_raw = True
+        if self._request.method != "POST":
+            raise BadRequest("this function answers POST", field="method", expected="POST")
+        if (self._request.content_length or 0) > BODY_LIMIT:
+            raise TooLarge("the body is too large", limit_bytes=BODY_LIMIT, bytes=self._request.content_length)
+        return bytes(self._request.get_data())
 
     def message(self, model: type[M]) -> M:
         """The body as a model, its tenant settled by the caller's token and known to exist.

@@ -19,6 +19,13 @@ class SyncAsked(Message):
     since: date | None = None
 
 
+class CheckAsked(Message):
+    """Test the connection of a tenant's source."""
+
+    tenant_id: TenantId
+    source: SourceName
+
+
 class SyncRequested(Message):
     """Pull a source in the run of this id; `feed` and `position` say where a continued slice goes on."""
 

@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from shared.errors import BadRequest, CredentialsRefused, Unauthenticated
+from shared.errors import BadRequest, CredentialsRefused, Unauthenticated, UnknownTenant
 from shared.schema.ports import Documents, Secrets
 from shared.sources.catalogue import SOURCES
 from shared.sources.source import Source
 from shared.sources.states import SourceStates
 from shared.sources.sync import Sync, kind_of, stamped
 from shared.sources.webhook import Change, Delivery, WebhookSource
+from shared.tenants.records import SourceSettings
+
+NOBODY = "nobody takes webhooks at this address"
 
 
 class Webhooks:
@@ -40,13 +43,13 @@ class Webhooks:
     def receive(self, tenant_id: str, source: str, delivery: Delivery) -> dict[str, int]:
         """Fetch what a delivery tells of; documents written, left as they were, deleted.
 
-        UnknownTenant, BadRequest where the tenant has no such source, Unauthenticated where the delivery is not signed
-        with the tenant's secret, CredentialsRefused and Unavailable as of the source.
+        BadRequest where there is no such source, Unauthenticated where the delivery is not signed with the tenant's
+        secret (or there is no such tenant: strangers learn no names), else what the source raises.
         """
         if not kind_of(source).webhook:
             known = ", ".join(sorted(name for name, kind in SOURCES.items() if kind.webhook))
             raise BadRequest("there is no such webhook", errors=[{"field": "source", "expected": f"one of: {known}"}])
-        settings = self._sync.settings(tenant_id, source)
+        settings = self._settings(tenant_id, source)
         vendor = cast(WebhookSource, self._sources[source](tenant_id))
         notices = vendor.notices(delivery, self._secret(tenant_id, source), self._now())
         counts = {"notices": len(notices), "written": 0, "unchanged": 0, "deleted": 0}
@@ -76,10 +79,14 @@ class Webhooks:
         kept = self._documents.put_newer([(path, document)], "synced_at", ("sync_run_id", "synced_at"))
         return "unchanged" if kept else "written"
 
+    def _settings(self, tenant_id: str, source: str) -> SourceSettings:
+        try:
+            return self._sync.settings(tenant_id, source)
+        except (BadRequest, UnknownTenant) as error:
+            raise Unauthenticated(NOBODY, expected="an address and a secret that were agreed on") from error
+
     def _secret(self, tenant_id: str, source: str) -> str:
         try:
             return self._secrets.get(tenant_id, f"{source}_webhook")
         except CredentialsRefused as error:
-            raise Unauthenticated(
-                "the tenant takes no webhooks of this source", expected="a signing secret", source=source
-            ) from error
+            raise Unauthenticated(NOBODY, expected="an address and a secret that were agreed on") from error

@@ -70,6 +70,18 @@ def test_only_what_differs_is_written_and_the_rest_is_told(documents: Documents,
     assert documents.put_changed([], {"run"}) == {}
 
 
+def test_what_is_newer_stays(documents: Documents, folder: str):
+    early, late = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
+    held = {"newer": late, "older": early, "same": early, "unstamped": None}
+    documents.put_many((f"{folder}/{name}", {"n": 1, "at": at}) for name, at in held.items())
+    wanted = {name: {"n": 1 if name == "same" else 2, "at": at} for name, at in dict.fromkeys(held, early).items()}
+    wanted |= {"new": {"n": 2, "at": early}, "same": {"n": 1, "at": late}, "older": {"n": 2, "at": late}}
+    kept = documents.put_newer([(f"{folder}/{name}", fields) for name, fields in wanted.items()], "at", {"at"})
+    assert kept == {f"{folder}/newer": {"n": 1, "at": late}, f"{folder}/same": {"n": 1, "at": early}}
+    found = {name: documents.get(f"{folder}/{name}") for name in ("older", "unstamped", "new")}
+    assert found == {name: wanted[name] for name in found}
+
+
 def test_what_was_put_is_read_back_whole(documents: Documents, folder: str):
     at = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
     values = {"text": "ä", "whole": 2**53 + 1, "half": 0.5, "none": None, "at": at, "list": [1, {"a": b"x"}], "map": {}}
