@@ -3,7 +3,7 @@
 https://developers.google.com/webmaster-tools/v1/searchanalytics/query
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from shared.adapters.google_oauth import GoogleOAuth
 from shared.adapters.rest import PATIENCE_SECONDS, Reason, Rest
-from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.errors import CredentialsRefused, Unavailable
 from shared.sources.records import SearchConsoleQuery
 from shared.sources.row_id import row_id
 from shared.sources.source import Feed, Page, Pull
@@ -20,14 +20,16 @@ QUERIES = Feed(SearchConsoleQuery, restates=True, account=("site_url",))
 DIMENSIONS = ("date", "query", "page")
 ROWS_PER_PAGE = 25_000
 """The most that one answer holds; of a day it tells at most 50,000 rows, those with the most clicks."""
-PER_SECOND = 15
+PER_SECOND = 20
 """1,200 a minute are allowed of one site, or by one user."""
 TRIES = 3
+CALL_SECONDS = 60.0
+"""Grouped by page and query, a question is of the dearest kind."""
 QUOTA_REASONS = {"quotaExceeded": 900.0, "dailyLimitExceeded": 3600.0}
 """Seconds until a quota that was used up may have some left; shorter ones are counted in 10 minutes."""
 RATE_REASONS = ("rateLimitExceeded", "userRateLimitExceeded")
 
-Document = tuple[str, dict[str, Any]]
+Row = dict[str, Any]
 
 
 class SearchConsoleSource:
@@ -44,12 +46,14 @@ class SearchConsoleSource:
         accounts: GoogleOAuth,
         rows_per_page: int = ROWS_PER_PAGE,
         patience_seconds: float = PATIENCE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._endpoint = endpoint
         self._accounts = accounts
         self._rows_per_page = rows_per_page
         self._patience_seconds = patience_seconds
+        self._call_seconds = call_seconds
         self._today = today
 
     @classmethod
@@ -64,21 +68,14 @@ class SearchConsoleSource:
         return cls(endpoint, GoogleOAuth(token_endpoint, patience_seconds), rows_per_page, patience_seconds)
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
-        """Pages of settled rows until yesterday; newer days, which are not settled yet, have none."""
-        day, start = _read(position) if position else (pull.since, 0)
-        seen: set[str] = set()
+        """Pages of settled rows until yesterday, in order of day; the newest two or three days are not settled yet."""
+        first, start = _read(position) if position else (pull.since, 0)
         with closing(self._connect(pull)) as rest:
-            while day < self._today():
-                documents = self._ask(rest, pull, day, start, seen)
-                start += len(documents)
-                if documents:
-                    seen.update(name for name, _ in documents)
-                    yield Page(documents, f"{day}:{start}", None)
-                    continue
-                day += timedelta(days=1)
-                if start == 0:
-                    yield Page([], f"{day}:0", None)
-                start, seen = 0, set()
+            for day in self._days(rest, pull, first):
+                offset = start if day == first else 0
+                for rows in self._answers(rest, pull, DIMENSIONS, day, day, offset):
+                    offset += len(rows)
+                    yield Page([_document(row, pull) for row in rows], f"{day}:{offset}", None)
         yield Page([], None, None)
 
     def check(self, pull: Pull) -> str:
@@ -99,41 +96,58 @@ class SearchConsoleSource:
             reason=_reason,
             per_second=PER_SECOND,
             patience_seconds=self._patience_seconds,
+            call_seconds=self._call_seconds,
         )
 
-    def _ask(self, rest: Rest, pull: Pull, day: date, start: int, seen: Collection[str]) -> list[Document]:
-        """Documents of one answer.
+    def _days(self, rest: Rest, pull: Pull, first: date) -> list[date]:
+        """The days that have rows: a year of others need not be asked for one by one."""
+        last = self._today() - timedelta(days=1)
+        answers = self._answers(rest, pull, DIMENSIONS[:1], first, last) if first <= last else ()
+        return sorted(date.fromisoformat(row["keys"][0]) for rows in answers for row in rows)
 
-        Of another day, or without anything new of this one, it is an answer to another question: given once more by a
-        cache on the way, say. Taken for this one's, the rows in its place would be lost.
-        """
+    def _answers(
+        self, rest: Rest, pull: Pull, dimensions: Sequence[str], first: date, last: date, start: int = 0
+    ) -> Iterator[list[Row]]:
+        """The rows of some days by dimensions, the date first, as many at a time as an answer has."""
         asked = {
-            "startDate": day.isoformat(),
-            "endDate": day.isoformat(),
-            "dimensions": DIMENSIONS,
+            "startDate": first.isoformat(),
+            "endDate": last.isoformat(),
+            "dimensions": dimensions,
             "type": "web",
             "dataState": "final",
             "rowLimit": self._rows_per_page,
-            "startRow": start,
         }
-        for _ in range(TRIES):
-            answer = rest.post(f"{_path(pull)}/searchAnalytics/query", asked)
-            documents = [_document(row, pull) for row in answer.get("rows", ())]
-            new = not documents or any(name not in seen for name, _ in documents)
-            if new and all(fields["date"] == asked["startDate"] for _, fields in documents):
-                return documents
-        raise Unavailable("Search Console gives other rows than were asked for", day=asked["startDate"], start=start)
+        seen: set[tuple[str, ...]] = set()
+        while rows := _ask(rest, f"{_path(pull)}/searchAnalytics/query", {**asked, "startRow": start}, seen):
+            yield rows
+            seen.update(tuple(row["keys"]) for row in rows)
+            start += len(rows)
 
 
-def _document(row: dict[str, Any], pull: Pull) -> Document:
+def _ask(rest: Rest, path: str, asked: Mapping[str, Any], seen: Collection[tuple[str, ...]]) -> list[Row]:
+    """The rows of one answer.
+
+    With rows of other days, or none that are new, it answers another question: one that a cache on the way remembers,
+    say. Taken for the answer to this one, the rows that belong in its place would be lost.
+    """
+    for _ in range(TRIES):
+        rows: list[Row] = rest.post(path, asked).get("rows", [])
+        keys = [tuple(row.get("keys", ())) for row in rows]
+        fit = all(
+            len(key) == len(asked["dimensions"]) and asked["startDate"] <= key[0] <= asked["endDate"] for key in keys
+        )
+        if fit and (not rows or any(key not in seen for key in keys)):
+            return rows
+    day, start = asked["startDate"], asked["startRow"]
+    raise Unavailable("Search Console gives other rows than were asked for", day=day, start=start)
+
+
+def _document(row: Row, pull: Pull) -> tuple[str, dict[str, Any]]:
     """Id and fields of one row: the id is made of the site, the day, the query and the page.
 
     Raw is raw: a number that is none is kept as it came.
     """
-    try:
-        day, query, page = row["keys"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Rejected("Search Console's rows have other keys", expected=", ".join(DIMENSIONS)) from error
+    day, query, page = row["keys"]
     site_url = pull.settings.site_url or ""
     fields = {
         "date": day,
