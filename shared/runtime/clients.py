@@ -149,8 +149,11 @@ class Clients:
     @cached_property
     def sync(self) -> "Sync":
         """Pulls sources."""
+        from shared.content.keywords import DocumentKeywords
+        from shared.content.rankings import SearchRankings
         from shared.sources.sync import Sync
 
+        rankings = SearchRankings(self.documents, DocumentKeywords(self.documents))
         return Sync(
             self.sources,
             self.documents,
@@ -160,6 +163,7 @@ class Clients:
             self.publisher,
             self.tenants,
             self.secrets,
+            {"search_console": rankings.after},
         )
 
     @cached_property

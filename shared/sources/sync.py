@@ -34,7 +34,11 @@ def new_run_id(source: str, tenant_id: str) -> str:
 
 
 class Sync:
-    """Pulls one source of one tenant; `sources` are those that there are, by name, connected for a tenant."""
+    """Pulls one source of one tenant.
+
+    sources: those that there are, by name, connected for a tenant. after: what is done with a source's rows once all of
+    them are written; a repeat of it must be harmless.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Sync:
         publisher: Publisher,
         tenants: Tenants,
         secrets: Secrets,
+        after: Mapping[str, Callable[[Pull], int]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = sources
@@ -57,6 +62,7 @@ class Sync:
         self._tenants = tenants
         self._secrets = secrets
         self._states = SourceStates(ops)
+        self._after = after or {}
         self._clock = clock
 
     def ask(self, asked: SyncAsked, requested_by: str) -> Asked:
@@ -105,6 +111,8 @@ class Sync:
                 pull = self.pull(tenant_id, request.source, run_id, since, settings)
                 outcome = self._slice(request, pull, tracker)
                 if tracker.progress.status == "running":
+                    if request.source in self._after:
+                        outcome["followed"] = self._after[request.source](pull)
                     self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
                     failed = self._failures(run_id)
                     if since <= due and not failed:

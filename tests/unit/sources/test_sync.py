@@ -96,6 +96,7 @@ class World:
             self.publisher,
             Tenants(self.documents),
             self.secrets,
+            {"stripe": lambda pull: 7},
             self.clock,
         )
 
