@@ -1,46 +1,50 @@
 """The Google Analytics Data API through its official client, over REST."""
 
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import google.auth
-import stamina
 from google.analytics.data_v1beta.services.beta_analytics_data import BetaAnalyticsDataClient
 from google.analytics.data_v1beta.services.beta_analytics_data.transports.rest import BetaAnalyticsDataRestTransport
 from google.analytics.data_v1beta.types import (
     DateRange,
     Dimension,
+    Filter,
+    FilterExpression,
     Metric,
+    NumericValue,
     OrderBy,
     RunReportRequest,
     RunReportResponse,
 )
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.protobuf.json_format import ParseError
 from requests.exceptions import RequestException
 
-from shared.errors import Rejected, Unavailable
-from shared.sources.reports import REPORTS, Report, api_name
+from shared.adapters.rest import PATIENCE_SECONDS, SAID, Later, patiently, retry_after
+from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.reports import REPORTS, Only, Report, api_name
 from shared.sources.source import Feed, Page, Pull
 
 SCOPES = ("https://www.googleapis.com/auth/analytics.readonly",)
 ROWS_PER_PAGE = 5_000
-PATIENCE_SECONDS = 60.0
-ATTEMPTS = 5
-"""Google blocks a project for the hour after ten server errors (https://developers.google.com/analytics/devguides/reporting/data/v1/quotas)."""
 CALL_SECONDS = 60.0
-TRANSIENT = (exceptions.TooManyRequests, exceptions.ServerError, RequestException)
+# An answer that does not parse was cut off on its way, or is a page of some proxy.
+TRANSIENT = (exceptions.TooManyRequests, exceptions.ServerError, RequestException, ParseError)
+QUOTA_REASONS = frozenset(
+    ("RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded")
+)
+"""What Google calls a quota in answers that forbid."""
 
 
 class Ga4Source:
     """GA4 reports (port `Source`).
 
     Quota and server errors are tried again when the answer says (Retry-After), or after growing pauses; Unavailable
-    once that would last longer than `patience_seconds`.
+    once that would last longer than `patience_seconds`. A position is the first day that is asked for and an offset.
     """
 
     feeds = REPORTS
@@ -70,72 +74,112 @@ class Ga4Source:
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of one report until yesterday, ordered by day and dimensions so that positions are stable."""
-        report, offset = _report(feed), int(position or 0)
+        report = _report(feed)
+        first_day, _, offset_text = position.rpartition("@")
+        # Kept in the position: the day before which a report is not pulled moves at midnight, and rows with it.
+        first, offset = first_day or _first_day(report, pull).isoformat(), int(offset_text or 0)
+        before: set[str] = set()
         while True:
-            answer = self._ask(report, pull, offset)
+            answer = self._run(_request(report, pull, first, offset, self._rows_per_page))
             documents = list(_documents(report, answer, pull))
+            names = {name for name, _ in documents}
+            if names and names == before:
+                raise Unavailable("GA4 answered the same page twice", report=report.collection.name)
             reported = int(answer.row_count)
             following = offset + len(documents)
             more = bool(documents) and following < reported
-            yield Page(documents, str(following) if more else None, reported)
+            yield Page(documents, f"{first}@{following}" if more else None, reported)
             if not more:
                 return
-            offset = following
+            offset, before = following, names
 
-    def _ask(self, report: Report, pull: Pull, offset: int) -> Any:
-        request = RunReportRequest(
-            property=pull.settings.property_id,
-            date_ranges=[DateRange(start_date=pull.since.isoformat(), end_date="yesterday")],
-            dimensions=[Dimension(name=api_name(name)) for name in report.dimensions],
-            metrics=[Metric(name=api_name(name)) for name in report.metrics],
-            order_bys=[
-                OrderBy(dimension=OrderBy.DimensionOrderBy(dimension_name=api_name(name))) for name in report.dimensions
-            ],
-            limit=self._rows_per_page,
-            offset=offset,
-            return_property_quota=True,
+    def check(self, pull: Pull) -> str:
+        """Ask for a single number; the property with its currency and time zone."""
+        yesterday = DateRange(start_date="yesterday", end_date="yesterday")
+        answer = self._run(
+            RunReportRequest(
+                property=pull.settings.property_id, date_ranges=[yesterday], metrics=[Metric(name="sessions")], limit=1
+            )
         )
-        until = time.monotonic() + self._patience_seconds
+        told = (pull.settings.property_id, answer.metadata.currency_code, answer.metadata.time_zone)
+        return ", ".join(str(each) for each in told if each)
+
+    def _run(self, request: RunReportRequest) -> Any:
         try:
-            for attempt in stamina.retry_context(
-                on=lambda error: _pause(error, until),
-                attempts=ATTEMPTS,
-                timeout=self._patience_seconds,
-                wait_initial=0.5,
-                wait_max=15.0,
-            ):
-                with attempt:
-                    answer = self._client.run_report(request, retry=None, timeout=CALL_SECONDS)
-        except (*TRANSIENT, GoogleAuthError) as error:
-            raise Unavailable("GA4 is not available", cause=str(error)[:300]) from error
-        except exceptions.ClientError as error:
-            raise Rejected(
-                "GA4 refused the request", cause=str(error)[:300], property=pull.settings.property_id
-            ) from error
+            answer = patiently(lambda: self._once(request), self._patience_seconds)
+        except Later as error:
+            raise Unavailable("GA4 is not available", cause=str(error)) from error
         # proto-plus costs ten times the raw message per value read.
         return RunReportResponse.pb(answer)
 
+    def _once(self, request: RunReportRequest) -> RunReportResponse:
+        try:
+            return self._client.run_report(request, retry=None, timeout=CALL_SECONDS)
+        except TRANSIENT as error:
+            raise later(error) from error
+        except GoogleAuthError as error:
+            if error.retryable or isinstance(error, TransportError) or isinstance(error.__cause__, TransportError):
+                raise later(error) from error
+            raise CredentialsRefused("Google gives no token for GA4", cause=str(error)[:SAID]) from error
+        except exceptions.ClientError as error:
+            if _is_quota(error):
+                raise later(error) from error
+            said = {"status_given": error.code, "cause": str(error)[:SAID], "property": request.property}
+            if isinstance(error, exceptions.Unauthorized | exceptions.Forbidden):
+                raise CredentialsRefused("GA4 refused the credentials", **said) from error
+            raise Rejected("GA4 refused the request", **said) from error
 
-def _pause(error: Exception, until: float) -> bool | float:
-    """Seconds to wait before trying again; True: as long as usual, False: trying again is no use before `until`."""
-    if not isinstance(error, TRANSIENT):
-        return False
-    asked = _retry_after(error)
-    if asked is None:
-        return True
-    return asked if time.monotonic() + asked <= until else False
+
+def _request(report: Report, pull: Pull, first_day: str, offset: int, limit: int) -> RunReportRequest:
+    """One date range, always: several would add a dimension to the rows, and repeat their other ones."""
+    only = report.only
+    by_metric = only is not None and only.at_least > 0
+    return RunReportRequest(
+        property=pull.settings.property_id,
+        date_ranges=[DateRange(start_date=first_day, end_date="yesterday")],
+        dimensions=[Dimension(name=api_name(name)) for name in report.dimensions],
+        metrics=[Metric(name=api_name(name)) for name in report.metrics],
+        dimension_filter=_filter(only) if only is not None and not by_metric else None,
+        metric_filter=_filter(only) if only is not None and by_metric else None,
+        order_bys=[
+            OrderBy(dimension=OrderBy.DimensionOrderBy(dimension_name=api_name(name))) for name in report.dimensions
+        ],
+        limit=limit,
+        offset=offset,
+        return_property_quota=True,
+    )
 
 
-def _retry_after(error: Exception) -> float | None:
-    """What the answer's Retry-After header says, in seconds from now; None where it says nothing."""
+def _filter(only: Only) -> FilterExpression:
+    asked: dict[str, Any]
+    if only.at_least:
+        operation = Filter.NumericFilter.Operation.GREATER_THAN_OR_EQUAL
+        value = NumericValue(int64_value=only.at_least)
+        asked = {"numeric_filter": Filter.NumericFilter(operation=operation, value=value)}
+    elif only.matches:
+        match_type = Filter.StringFilter.MatchType.PARTIAL_REGEXP
+        asked = {"string_filter": Filter.StringFilter(value=only.matches, match_type=match_type)}
+    else:
+        asked = {"in_list_filter": Filter.InListFilter(values=only.values, case_sensitive=True)}
+    return FilterExpression(filter=Filter(field_name=api_name(only.field), **asked))
+
+
+def _first_day(report: Report, pull: Pull) -> date:
+    if report.reaches_back_days is None:
+        return pull.since
+    return max(pull.since, datetime.now(UTC).date() - timedelta(days=report.reaches_back_days))
+
+
+def _is_quota(error: Exception) -> bool:
+    """True where Google forbids for want of quota, which comes back."""
+    given = [getattr(error, "reason", None), *(each.get("reason") for each in getattr(error, "errors", ()))]
+    return not QUOTA_REASONS.isdisjoint(given)
+
+
+def later(error: Exception) -> Later:
+    """An error that another try may mend, with when it says to come back."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    said = str(headers.get("Retry-After", ""))
-    if said.isdecimal():
-        return float(said)
-    try:
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    return Later(str(error)[:SAID], retry_after(headers))
 
 
 def _report(feed: Feed) -> Report:
@@ -145,15 +189,23 @@ def _report(feed: Feed) -> Report:
 
 
 def _documents(report: Report, answer: Any, pull: Pull) -> Iterator[tuple[str, dict[str, Any]]]:
-    synced_at = datetime.now(UTC)
-    sampled = bool(answer.metadata.sampling_metadatas)
-    thresholded = bool(answer.metadata.subject_to_thresholding)
+    dimensions = tuple(header.name for header in answer.dimension_headers)
+    metrics = tuple(header.name for header in answer.metric_headers)
+    if answer.rows and (dimensions, metrics) != (_api_names(report.dimensions), _api_names(report.metrics)):
+        raise Unavailable("GA4 answered other columns than it was asked for", report=report.collection.name)
+    flags = {
+        "sampled": bool(answer.metadata.sampling_metadatas),
+        "thresholded": bool(answer.metadata.subject_to_thresholding),
+        "folded": bool(answer.metadata.data_loss_from_other_row),
+    }
     for row in answer.rows:
         yield report.document(
             dict(zip(report.dimensions, (value.value for value in row.dimension_values), strict=True)),
             dict(zip(report.metrics, (value.value for value in row.metric_values), strict=True)),
             pull,
-            synced_at=synced_at,
-            sampled=sampled,
-            thresholded=thresholded,
+            **flags,
         )
+
+
+def _api_names(fields: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(api_name, fields))

@@ -20,6 +20,7 @@ from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
 from shared.sources.reports import REPORTS, api_name
 from shared.sources.source import Pull
+from shared.sources.sync import stamped
 from shared.tenants.provision import provision_tenant
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
@@ -80,10 +81,8 @@ class Lab:
                     {field: str(row[api_name(field)]) for field in report.dimensions},
                     {field: str(row[api_name(field)]) for field in report.metrics},
                     Pull(self.tenant_id, run_id, self.now.date(), SourceSettings(property_id="properties/1")),
-                    synced_at=self.now,
-                    sampled=False,
-                    thresholded=False,
                 )
+                fields |= stamped(self.tenant_id, "ga4", run_id, self.now)
                 fields |= changes(report, fields) if changes else {}
                 written.setdefault(report.collection.name, []).append((name, fields))
                 if (report.collection.name, fields["date"]) not in leave_out:

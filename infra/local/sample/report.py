@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-DEVICE_METRICS = ("sessions", "engagedSessions", "totalUsers", "newUsers", "keyEvents", "purchaseRevenue")
+SESSION_METRICS = ("sessions", "engagedSessions", "totalUsers", "keyEvents", "purchaseRevenue")
+NEW_METRICS = (*SESSION_METRICS, "newUsers")
+SECONDS = "userEngagementDuration"
 
 
 @dataclass(frozen=True)
@@ -17,35 +19,25 @@ class Report:
 REPORTS = {
     report.name: report
     for report in (
-        Report(
-            "ga_property_totals",
-            ("date",),
-            (
-                "totalUsers",
-                "newUsers",
-                "sessions",
-                "engagedSessions",
-                "screenPageViews",
-                "keyEvents",
-                "purchaseRevenue",
-            ),
-        ),
+        Report("ga_property_totals", ("date",), (*NEW_METRICS, "screenPageViews", "ecommercePurchases")),
         Report(
             "ga_traffic_sources",
             ("date", "sessionSource", "sessionMedium", "sessionCampaignName", "sessionDefaultChannelGroup"),
-            DEVICE_METRICS,
+            NEW_METRICS,
         ),
-        Report("ga_device_metrics", ("date", "deviceCategory", "browser"), DEVICE_METRICS),
-        Report(
-            "ga_page_performance",
-            ("date", "pagePath"),
-            ("sessions", "engagedSessions", "totalUsers", "screenPageViews", "keyEvents", "purchaseRevenue"),
-        ),
-        Report(
-            "ga_landing_pages",
-            ("date", "landingPage"),
-            ("sessions", "engagedSessions", "totalUsers", "keyEvents", "purchaseRevenue"),
-        ),
+        Report("ga_device_metrics", ("date", "deviceCategory", "browser"), (*NEW_METRICS, SECONDS)),
+        Report("ga_page_performance", ("date", "pagePath"), (*SESSION_METRICS, "screenPageViews", SECONDS)),
+        Report("ga_landing_pages", ("date", "landingPage"), (*SESSION_METRICS, SECONDS)),
         Report("ga_funnel_events", ("date", "eventName"), ("eventCount", "sessions", "totalUsers")),
+        Report(
+            "ga_countries", ("date", "country"), (*SESSION_METRICS, "screenPageViews", SECONDS, "ecommercePurchases")
+        ),
+        Report("ga_landing_page_channels", ("date", "landingPage", "sessionDefaultChannelGroup"), SESSION_METRICS),
+        Report("ga_landing_page_devices", ("date", "landingPage", "deviceCategory"), SESSION_METRICS),
+        Report("ga_landing_page_sources", ("date", "landingPage", "sessionSource", "sessionMedium"), SESSION_METRICS),
+        Report("ga_funnel_event_devices", ("date", "eventName", "deviceCategory"), ("eventCount", "sessions")),
+        Report("ga_page_scrolls", ("date", "pagePath", "eventName"), ("eventCount",)),
+        Report("ga_error_pages", ("date", "pagePath", "pageTitle"), ("screenPageViews",)),
+        Report("ga_repeated_transactions", ("date", "transactionId"), ("ecommercePurchases", "purchaseRevenue")),
     )
 }

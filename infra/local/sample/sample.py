@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from infra.local.sample.campaigns import named
+from infra.local.sample.details import add_details
 from infra.local.sample.incident import Incident, Method, declared
 from infra.local.sample.report import REPORTS
 
@@ -76,6 +78,7 @@ class Sample:
         dates = dates_served(today)
         incidents = declared(today - timedelta(days=1))
         reports = _tables(dates)
+        reports["ga_traffic_sources"] = named(reports["ga_traffic_sources"], today - timedelta(days=1))
         for incident in incidents:
             incident.apply(reports[incident.report])
         for name in ("ga_page_performance", "ga_device_metrics", "ga_funnel_events"):
@@ -85,6 +88,7 @@ class Sample:
         reports["ga_page_performance"] = [
             row for row in reports["ga_page_performance"] if row["pagePath"] != "(not set)"
         ]
+        add_details(reports, today - timedelta(days=1))
         for name, rows in reports.items():
             reports[name] = [_finished(row, name) for row in rows]
         return cls(today, reports, incidents, _poisoned(reports) if variant == "dirty" else None)
@@ -156,7 +160,7 @@ def _tables(dates: dict[int, date]) -> dict[str, list[Row]]:
             served = dates.get(int(line["day"]))
             if served is None:
                 continue
-            row: Row = {"date": served}
+            row: Row = {"date": served, "_day": int(line["day"])}
             row |= {field: line[column] for column, field in NAMES.items() if column in line}
             if "page" in line:
                 row |= {"pagePath": paths[line["page"]], "_page": int(line["page"])}

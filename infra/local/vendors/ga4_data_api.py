@@ -1,12 +1,14 @@
 """A local server that plays the Google Analytics Data API v1beta over the sample.
 
+Among the other vendors (server.py) it is `routes` and `error`; alone, with a back door that knows of its quota:
+
     python -m infra.local.vendors.ga4_data_api --port 8091 [--sample clean|dirty] [--today YYYY-MM-DD]
 
 POST /v1beta/properties/{id}:runReport answers as Google does, errors and quota included; any property but
 SAMPLE_PROPERTY is forbidden. No token is asked for. The sample is fixed when the server starts.
 
 /_control is for tests and the local cloud only, never for product code. POST a JSON object there with any of:
-    fail_next            statuses (400, 403, 429, 500, 503) for the next requests, so that retries can be seen
+    fail_next            statuses (400, 401, 403, 429, 500, 503) for the next requests, so that retries can be seen
     retry_after_seconds  the Retry-After header of 429 and 503 answers (default 1)
     tokens_per_hour      what is left of the property's hourly quota; at 0 every request is 429
 GET /_control tells the requests served so far, their statuses and the quota left. GET /healthz answers 200.
@@ -16,13 +18,16 @@ import argparse
 import json
 from collections import deque
 from datetime import date
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from infra.local.sample import Sample, Variant
 from infra.local.vendors.ga4_query import InvalidArgument, run_report
+from infra.local.vendors.server import VENDOR, page_cap
 
+NAME = "ga4"
 SAMPLE_PROPERTY = "properties/213025502"
 
 TOKENS_PER_DAY, TOKENS_PER_HOUR, TOKENS_PER_PROJECT_PER_HOUR = 200_000, 40_000, 14_000
@@ -30,6 +35,7 @@ ROWS_PER_TOKEN = 2_000  # Google charges most requests 10 tokens or fewer, more 
 
 ERRORS = {
     400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
+    401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
     403: ("PERMISSION_DENIED", "User does not have sufficient permissions for this property."),
     429: ("RESOURCE_EXHAUSTED", "Exhausted property tokens for a project per hour."),
     500: ("INTERNAL", "Internal error encountered."),
@@ -74,19 +80,32 @@ class State:
 STATE = web.AppKey("state", State)
 
 
+def routes(today: date, variant: Variant = "clean") -> list[web.RouteDef]:
+    """What it answers among the other vendors."""
+    return _routes(State(Sample.load(today=today, variant=variant)))
+
+
+def error(status: int) -> web.Response:
+    """Google's error shape."""
+    return _error(status)
+
+
+def _routes(state: State) -> list[web.RouteDef]:
+    return [web.post(r"/v1beta/{property:properties/[^/:]+}:runReport", partial(handle_run_report, state))]
+
+
 def create_app(sample: Sample) -> web.Application:
-    """The server as an aiohttp application."""
+    """The server alone, as an aiohttp application."""
     app = web.Application()
     app[STATE] = State(sample)
-    app.router.add_post(r"/v1beta/{property:properties/[^/:]+}:runReport", handle_run_report)
+    app.router.add_routes(_routes(app[STATE]))
     app.router.add_get("/_control", show_control)
     app.router.add_post("/_control", set_control)
     app.router.add_get("/healthz", healthy)
     return app
 
 
-async def handle_run_report(request: web.Request) -> web.Response:
-    state = request.app[STATE]
+async def handle_run_report(state: State, request: web.Request) -> web.Response:
     response = await _respond(request, state)
     state.served.append({"property": request.match_info["property"], "status": response.status})
     return response
@@ -96,23 +115,26 @@ async def _respond(request: web.Request, state: State) -> web.Response:
     if state.fail_next:
         status = state.fail_next.popleft()
         state.server_errors += status >= 500
-        return _error(status, state)
+        return _error(status, retry_after_seconds=state.retry_after_seconds)
     if request.match_info["property"] != SAMPLE_PROPERTY:
-        return _error(403, state)
+        return _error(403)
     if state.tokens_per_hour <= 0:
-        return _error(429, state)
+        return _error(429, retry_after_seconds=state.retry_after_seconds)
     try:
         asked = json.loads(await request.read() or b"{}")
     except ValueError:
-        return _error(400, state, "Invalid JSON payload received.")
+        return _error(400, "Invalid JSON payload received.")
     if not isinstance(asked, dict):
-        return _error(400, state, "Invalid JSON payload received. The root must be an object.")
+        return _error(400, "Invalid JSON payload received. The root must be an object.")
+    cap = page_cap(request) if VENDOR in request else None
+    if cap is not None:
+        asked["limit"] = min(int(asked.get("limit") or cap), cap)
     try:
         answer = run_report(asked, state.sample, enums_as_numbers="enum-encoding=int" in request.query.get("$alt", ""))
     except InvalidArgument as error:
-        return _error(400, state, str(error))
+        return _error(400, str(error))
     except (AttributeError, TypeError):
-        return _error(400, state, "Invalid JSON payload received. A field has the wrong type.")
+        return _error(400, "Invalid JSON payload received. A field has the wrong type.")
     consumed = state.spend(answer.rows_read)
     if asked.get("returnPropertyQuota"):
         answer.body["propertyQuota"] = state.quota(consumed)
@@ -149,10 +171,10 @@ async def healthy(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-def _error(status: int, state: State, message: str | None = None) -> web.Response:
+def _error(status: int, message: str | None = None, retry_after_seconds: int = 1) -> web.Response:
     """Google's error shape; quota and outage answers say when to come back."""
     name, usual = ERRORS[status]
-    headers = {"Retry-After": str(state.retry_after_seconds)} if status in (429, 503) else {}
+    headers = {"Retry-After": str(retry_after_seconds)} if status in (429, 503) else {}
     body = {"error": {"code": status, "message": message or usual, "status": name}}
     return web.json_response(body, status=status, headers=headers)
 

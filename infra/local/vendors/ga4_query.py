@@ -20,9 +20,9 @@ CURRENCY, TIME_ZONE = "USD", "America/Los_Angeles"
 DIMENSIONS = {name for report in REPORTS.values() for name in report.dimensions}
 METRICS = {name for report in REPORTS.values() for name in report.metrics}
 # The client asks for enums as numbers ($alt=json;enum-encoding=int), other callers for names.
-METRIC_TYPES = {"TYPE_INTEGER": 1, "TYPE_FLOAT": 2, "TYPE_CURRENCY": 9}
+METRIC_TYPES = {"TYPE_INTEGER": 1, "TYPE_FLOAT": 2, "TYPE_SECONDS": 4, "TYPE_CURRENCY": 9}
 # Key events can be fractional where attribution shares them; all others are counts.
-TYPES = {"purchaseRevenue": "TYPE_CURRENCY", "keyEvents": "TYPE_FLOAT"}
+TYPES = {"purchaseRevenue": "TYPE_CURRENCY", "keyEvents": "TYPE_FLOAT", "userEngagementDuration": "TYPE_SECONDS"}
 MATCH_TYPES = ["", "EXACT", "BEGINS_WITH", "ENDS_WITH", "CONTAINS", "FULL_REGEXP", "PARTIAL_REGEXP"]
 OPERATIONS = ["", "EQUAL", "LESS_THAN", "LESS_THAN_OR_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL"]
 ORDER_TYPES = ["", "ALPHANUMERIC", "CASE_INSENSITIVE_ALPHANUMERIC", "NUMERIC"]

@@ -1,20 +1,25 @@
 """Reports are derived from the records that hold them."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.local.sample import REPORTS as SERVED
+from shared.detectors.catalogue import catalogue
 from shared.schema.bigquery import columns
 from shared.schema.record import Collection, Key
 from shared.sources.records import GaPagePerformance, GaRow, GaTrafficSource
-from shared.sources.reports import REPORTS, Report, api_name
+from shared.sources.reports import ERROR_TITLE, FUNNEL_EVENTS, REPORTS, Report, api_name
 from shared.sources.source import Pull
 from shared.tenants.records import SourceSettings
 
 AT = datetime(2026, 1, 6, 4, tzinfo=UTC)
+STAMP = {"tenant_id": "demo", "source": "ga4", "sync_run_id": "sync-1", "synced_at": AT}
+"""What the sync adds to every document."""
 PAGE = Report(GaPagePerformance)
+ROOT = Path(__file__).parents[3]
 
 
 def document(report: Report = PAGE, /, property_id: str = "properties/1", **changes: str) -> tuple[str, dict[str, Any]]:
@@ -27,9 +32,9 @@ def document(report: Report = PAGE, /, property_id: str = "properties/1", **chan
         {**dimensions, **given},
         {**metrics, **measured},
         Pull("demo", "sync-1", AT.date(), SourceSettings(property_id=property_id)),
-        synced_at=AT,
         sampled=False,
         thresholded=True,
+        folded=False,
     )
 
 
@@ -63,11 +68,32 @@ def test_each_report_asks_what_the_data_api_can_answer_in_one_request():
 
 
 def test_local_server_serves_the_same_reports():
-    asked = {
-        report.collection.name: (set(map(api_name, report.dimensions)), set(map(api_name, report.metrics)))
-        for report in REPORTS
-    }
+    def of(report: Report) -> tuple[set[str], set[str]]:
+        filtered = {report.only.field} if report.only and not report.only.at_least else set()
+        return set(map(api_name, {*report.dimensions, *filtered})), set(map(api_name, report.metrics))
+
+    asked = {report.collection.name: of(report) for report in REPORTS}
     assert asked == {name: (set(report.dimensions), set(report.metrics)) for name, report in SERVED.items()}
+
+
+def test_a_floor_is_under_a_metric_of_the_report():
+    for report in REPORTS:
+        if report.only is not None and report.only.at_least:
+            assert report.only.field in report.metrics
+
+
+def test_titles_of_error_pages_are_those_that_the_detector_knows():
+    [detector] = [each for each in catalogue() if each.id == "lp_404_entrances"]
+    assert f"'{ERROR_TITLE}'" in detector.effect
+
+
+def test_steps_of_the_funnel_are_those_that_are_asked_for_by_device():
+    sql = (ROOT / "shared/analytics/sql/web/funnel_step.sql").read_text()
+    assert {name for name in FUNNEL_EVENTS if f"'{name}'" in sql} == set(FUNNEL_EVENTS)
+
+
+def test_field_that_older_documents_lack_is_asked_for_by_its_type():
+    assert PAGE.fields["user_engagement_duration"] is int
 
 
 @pytest.mark.parametrize(
@@ -86,9 +112,14 @@ def test_fields_are_spelled_as_the_data_api_does(field: str, name: str):
 def test_document_is_a_valid_row_of_its_record():
     for report in REPORTS:
         _, fields = document(report)
-        row = report.record.model_validate(fields)
-        assert {column.name for column in columns(report.record)} == {*fields, "schema_version"}
-        assert (str(row.date), row.sync_run_id, row.sampled, row.thresholded) == ("2026-01-05", "sync-1", False, True)
+        row = report.record.model_validate({**fields, **STAMP})
+        assert {column.name for column in columns(report.record)} == {*fields, *STAMP, "schema_version"}
+        assert (str(row.date), row.property_id, row.sampled, row.thresholded) == (
+            "2026-01-05",
+            "properties/1",
+            False,
+            True,
+        )
 
 
 def test_counts_are_whole_numbers_and_money_is_not():
