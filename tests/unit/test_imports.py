@@ -37,6 +37,7 @@ ONLY_IN: dict[str, set[str]] = {
     "httpx": {"adapters"},
     "pyrate_limiter": {"adapters"},
     "redis": {"adapters"},
+    "stripe": {"adapters"},
     "psycopg": {"adapters"},
     **dict.fromkeys(FORMATS, {"adapters", "streaming"}),
     "functions_framework": {"functions", "runtime"},

@@ -1,0 +1,1 @@
+"""What Scout pulls of Stripe, and how its objects become documents."""
