@@ -7,7 +7,7 @@ their months: a crash between the days and their months is mended by it.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from shared.analytics.arrivals import ArrivalCheck
@@ -125,7 +125,7 @@ class Etl:
     ) -> EtlResult:
         started, tenant = self._now(), self._tenant(tenant_id)
         state = self._state(tenant_id)
-        works = self._works(tenant_id, state, full)
+        works = self._works(tenant_id, state, full, told=bool(arrivals))
         rebuild = Rebuild(self._warehouse, tenant, run_id, started)
         days = sorted(set[date]().union(*(work.all_days for work in works)))
         changed, months_changed, counts = 0, 0, list[StageCount]()
@@ -163,11 +163,16 @@ class Etl:
         held = self._ops.get(f"etl/{tenant_id}") or {"tenant_id": tenant_id, "seen_until": BEGINNING}
         return EtlState.model_validate(held)
 
-    def _works(self, tenant_id: str, state: EtlState, full: bool) -> list[Work]:
-        """What is to be done, by group; nothing of a group whose sources the tenant never had."""
+    def _works(self, tenant_id: str, state: EtlState, full: bool, told: bool) -> list[Work]:
+        """What is to be done, by group; nothing of a group whose sources the tenant never had.
+
+        told: a sync's ledger was read. What it tells is new, also where nothing of it has arrived.
+        """
         tables = RAW_TABLES if any("" in group.tables for group in self._groups) else _named(self._groups)
         since = BEGINNING if full else state.seen_until
         changed = changes(self._warehouse, f"aso_tenant_{tenant_id}", tables, since)
+        if told:
+            changed = replace(changed, stands={**changed.stands, "": BEGINNING.date()})
         works = [
             Work.of(group, changed, state.stocks_until.get(group.name), self._yesterday()) for group in self._groups
         ]

@@ -247,6 +247,7 @@ class Detector(_Declared):
     opportunity_type: Name
     metrics: list[str] = Field(min_length=1)
     labels: list[Name] = []
+    does_without: list[Name] = Field([], description="Of its metrics those that count only where they are measured.")
     windows: dict[Name, Window]
     thresholds: dict[Name, float] = {}
     rates: dict[Name, Rate] = {}
@@ -389,6 +390,9 @@ def _problems(detector: Detector) -> Any:
     for metric in detector.metrics:
         if metric not in METRICS:
             yield f"metrics: unknown metric {metric!r}"
+    for metric in detector.does_without:
+        if metric not in detector.metrics:
+            yield f"does_without: {metric!r} is none of `metrics`"
     for label in detector.labels:
         if label not in LABELS:
             yield f"labels: unknown label {label!r}"

@@ -113,6 +113,7 @@ def _page(detector: Detector) -> list[str]:
             "waits for",
             "; ".join(f"`{kind}`: {', '.join(names) or 'rows'}" for kind, names in waits_for(detector).items()),
         ),
+        ("does without", ", ".join(f"`{name}`, where it is not measured" for name in detector.does_without)),
     ]
     names = [(name, f"`{rate.of}` / `{rate.per}`") for name, rate in detector.rates.items()]
     names += [(name, f"`{measure}`") for name, measure in detector.measures.items()]

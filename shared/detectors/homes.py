@@ -12,10 +12,7 @@ READ_BY |= {"position_impressions": ("position", "impressions")}
 
 def made() -> dict[str, frozenset[str]]:
     """Entity type -> the metrics and labels that the ETL makes of it."""
-    return {
-        entity.entity_type: frozenset({*entity.columns, *entity.keys} - {"attributes"})
-        for entity in ENTITIES
-    }
+    return {entity.entity_type: frozenset({*entity.columns, *entity.keys} - {"attributes"}) for entity in ENTITIES}
 
 
 def read(detector: Detector) -> dict[str, frozenset[str]]:
@@ -30,10 +27,10 @@ def read(detector: Detector) -> dict[str, frozenset[str]]:
 
 
 def waits_for(detector: Detector) -> dict[str, list[str]]:
-    """Entity type -> what the detector reads of it and no ETL makes; empty where it can find something today."""
+    """Entity type -> what the detector needs of it and no ETL makes; empty where it can find something today."""
     there = made()
     lacking = {
-        entity_type: sorted(names - there.get(entity_type, frozenset()))
+        entity_type: sorted(names - there.get(entity_type, frozenset()) - {*detector.does_without})
         for entity_type, names in sorted(read(detector).items())
     }
     return {entity_type: names for entity_type, names in lacking.items() if names or entity_type not in there}

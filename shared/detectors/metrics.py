@@ -29,7 +29,7 @@ METRICS: dict[str, str] = (
 LABELS: frozenset[str] = frozenset(one.name for one in ATTRIBUTES.values() if one.kind == "label")
 """Texts of an entity; the newest counts."""
 
-PERCEPTS = ("source_table", "event", "table_column")
+PERCEPTS = ("source_table", "event", "table_column", "arrival")
 """Entity types that tell of the data themselves: a tenant's expected events do not leave their days out."""
 
 SPARSE = ("event", "source_table", "table_column")
@@ -88,7 +88,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 """Entity type -> the source tables (collections of raw documents) that it stands on."""
 
-ENTITY_TYPES = frozenset({*SOURCES, "source_table", "table_column"})
+ENTITY_TYPES = frozenset({*SOURCES, "source_table", "table_column", "arrival"})
 
 SCANS: dict[str, tuple[str, ...]] = {
     "web": ("data_quality", "page", "landing_page", "device", "traffic_source", "channel", "funnel"),

@@ -1,4 +1,4 @@
--- The newest sync that wrote or found documents of a day tells how many there are.
+-- The newest sync that wrote documents of a day tells what became of them; one that found them all there tells nothing.
 MERGE `{{ dataset }}.arrival_ledger` AS target
 USING (
   SELECT
@@ -17,7 +17,7 @@ USING (
 ON target.date BETWEEN @first_day AND @last_day
   AND target.collection_name = source.collection_name
   AND target.date = source.day
-WHEN MATCHED THEN UPDATE SET
+WHEN MATCHED AND source.written > 0 THEN UPDATE SET
   source = source.source,
   run_id = source.run_id,
   written = source.written,

@@ -14,6 +14,7 @@ FOUND = {
     ("dq_late_restated_data", "source_table", "google_ads_conversions", "level"),
     ("dq_missing_day", "source_table", "ga_other_report", "level"),
     ("dq_null_share_jump", "table_column", "orders.campaign", "up"),
+    ("dq_rows_lost", "arrival", "ac_contacts", "level"),
     ("dq_stale_source", "source_table", "ac_events", "level"),
     ("dq_tracking_stopped", "event", "newsletter_signup", "down"),
     ("dq_utm_inconsistent", "utm_group", "spring_sale", "level"),
@@ -61,6 +62,8 @@ def found() -> Iterator[Row]:
     yield from series("source_table", "ga_halved_report", DAYS, lambda ago: _rows(ago, 300, 600))
     late = {"hours_since_load": 90, "usual_interval_hours": 24, "loads": 300}
     yield from series("source_table", "ac_events", DAYS, _known(row_count=40, **late))
+    yield from series("arrival", "ac_contacts", DAYS, _known(rows_expected=2_000, rows_missing=1_998))
+    yield from series("arrival", "ac_campaigns", DAYS, _known(rows_expected=300, rows_missing=0))
     on_time = {"hours_since_load": 90, "usual_interval_hours": 168, "loads": 30}
     yield from series("source_table", "ac_weekly_events", DAYS, _known(row_count=40, **on_time))
     unmapped = {"row_count": 100, "unmapped_cost": 40.0}
@@ -96,6 +99,8 @@ def edge(more: int) -> Iterator[Row]:
     # 7 loads are needed.
     late = {"hours_since_load": 90, "usual_interval_hours": 24, "loads": 6 + more}
     yield from series("source_table", "ac_events", DAYS, _known(row_count=40, **late))
+    # One row that is expected is enough.
+    yield from series("arrival", "ac_contacts", DAYS, _known(rows_expected=more, rows_missing=1))
     # 500 rows in 28 days are needed, 50 for currencies.
     rows, few = ramp(499 + more, 28), ramp(49 + more, 28)
     yield from series(
