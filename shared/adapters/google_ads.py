@@ -36,11 +36,13 @@ class GoogleAdsSource:
         endpoint: str,
         accounts: GoogleOAuth,
         patience_seconds: float = PATIENCE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._endpoint = endpoint
         self._accounts = accounts
         self._patience_seconds = patience_seconds
+        self._call_seconds = call_seconds
         self._today = today
 
     @classmethod
@@ -82,7 +84,7 @@ class GoogleAdsSource:
             auth=self._accounts.auth(pull.credentials),
             reason=_reason,
             patience_seconds=self._patience_seconds,
-            call_seconds=CALL_SECONDS,
+            call_seconds=self._call_seconds,
         )
         try:
             yield api

@@ -41,7 +41,7 @@ SOURCES: dict[str, SourceKind] = {
             "google_ads",
             "Google Ads",
             ("customer_id",),
-            "JSON: developer_token, client_id, client_secret, refresh_token",
+            "JSON: client_id, client_secret, refresh_token",
             restated_days=14,
         ),
         # Complete two to three days later.

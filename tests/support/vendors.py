@@ -11,7 +11,7 @@ import httpx
 from aiohttp import web
 
 from infra.local.ports import HOST
-from infra.local.vendors.server import create_app
+from infra.local.vendors.server import Vendor, create_app
 
 
 class Vendors:
@@ -33,7 +33,7 @@ class Vendors:
 
 
 @contextmanager
-def vendors(today: date, *names: str) -> Iterator[Vendors]:
+def vendors(today: date, *names: str | Vendor) -> Iterator[Vendors]:
     """These vendors on a free port, their sample ending the day before `today`; the loop has a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -48,7 +48,16 @@ def vendors(today: date, *names: str) -> Iterator[Vendors]:
     try:
         yield Vendors(asyncio.run_coroutine_threadsafe(start(), loop).result())
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        asyncio.run_coroutine_threadsafe(_end(runner), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end(runner: web.AppRunner) -> None:
+    """Stop serving, requests that were to be left without an answer among them."""
+    await runner.cleanup()
+    waiting = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
