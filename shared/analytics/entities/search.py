@@ -58,7 +58,7 @@ SEARCH: tuple[Entity, ...] = (
     Entity(
         "content",
         "content_pieces",
-        ("sessions", "conversions", "clicks", "impressions", "position", "attributes"),
+        ("sessions", "conversions", "pageviews", "clicks", "impressions", "position", "attributes"),
         keys=(
             "content_age_days",
             "content_status",
@@ -71,7 +71,7 @@ SEARCH: tuple[Entity, ...] = (
             "title",
             "word_count",
         ),
-        reads=("search_console_queries", "ga_landing_pages", "ga_landing_page_channels"),
+        reads=("search_console_queries", "ga_landing_pages", "ga_landing_page_channels", "ga_page_performance"),
         stock_days=_YEAR,
     ),
     Entity(

@@ -40,7 +40,13 @@ def _piece(name: str, age: int, metrics: Callable[[int], Row], **more: Any) -> I
             "organic_sessions": sessions // 2,
             "engagement_seconds": sessions * 60,
         }
-        return {"impressions": 0, "clicks": 0, **found, "attributes": attributes | more | found.get("attributes", {})}
+        return {
+            "impressions": 0,
+            "clicks": 0,
+            "pageviews": sessions,
+            **found,
+            "attributes": attributes | more | found.get("attributes", {}),
+        }
 
     yield from series("content", name, age if age in LONG else min(DAYS, age), row)
 
@@ -73,6 +79,7 @@ def found() -> Iterator[Row]:
     ranked = {**PEER, "impressions": 40, "position": 12.0}
     yield from _piece("thin", 900, steady(**ranked), word_count=400, ranking_position=12)
     yield from _piece("unread", 400, steady(sessions=0, conversions=0.0))
+    yield from _piece("read on the way", 400, steady(sessions=0, conversions=0.0, pageviews=3))
     yield from _piece("hub", 900, steady(**PEER))
     yield from _piece("spoke", 900, steady(**PEER), hub_id="hub", hub_clicks=0)
     # Linked from its hub; and too young to have been found.

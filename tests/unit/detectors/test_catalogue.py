@@ -36,6 +36,7 @@ def test_data_quality_comes_first():
     ("change", "field"),
     [
         ({"metrics": ["sessions", "convertions"]}, "unknown metric 'convertions'"),
+        ({"does_without": ["pageviews"]}, "does_without: 'pageviews' is none of `metrics`"),
         ({"guard": "cur_sessions >= min_sessions"}, "rates.base_cvr: unguarded ratio"),
         ({"value": {"range": "interval"}}, "a value needs a formula"),
         ({"value": {"formula": "cur_sessions", "none": "both"}}, "a value needs a formula"),

@@ -47,6 +47,7 @@ def test_one_that_reads_what_nobody_makes_waits():
         update={"metrics": ["sessions", "clicks"], "guard": "cur_clicks > 1"}
     )
     assert waits_for(detector) == {"page": ["clicks"]}
+    assert waits_for(detector.model_copy(update={"does_without": ["clicks"]})) == {}
     nowhere = detector.model_copy(update={"entity_type": "plan"})
     assert "clicks" in waits_for(nowhere)["plan"]
 

@@ -1,7 +1,10 @@
-{% from "analytics/sql/search/parts.jinja" import pieces, queries, told_by, visits %}
+{% from "analytics/sql/search/parts.jinja" import path, pieces, queries, told_by, visits %}
 -- A piece has a row for every day since it was published, visited or not; drafts have none.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
+),
+viewed AS (
+  {{ told_by(dataset, "ga_page_performance") }}
 ),
 searched AS (
   {{ told_by(dataset, "search_console_queries") }}
@@ -14,6 +17,12 @@ by_channel AS (
 ),
 visits AS (
   {{ visits(dataset, "ga_landing_pages") }}
+),
+views AS (
+  SELECT raw.date AS day, {{ path("raw.page_path") }} AS path, SUM(raw.screen_page_views) AS views
+  FROM `{{ dataset }}.ga_page_performance` AS raw
+  WHERE raw.date BETWEEN @first_day AND @last_day
+  GROUP BY day, path
 ),
 organic AS (
   {{ visits(dataset, "ga_landing_page_channels", "Organic Search") }}
@@ -39,6 +48,7 @@ SELECT
   pieces.content_id AS entity_id,
   IF(visited.is_read AND pieces.path IS NOT NULL, COALESCE(visits.sessions, 0), NULL) AS sessions,
   IF(visited.is_read AND pieces.path IS NOT NULL, COALESCE(CAST(visits.conversions AS FLOAT64), 0), NULL) AS conversions,
+  IF(viewed.is_read AND pieces.path IS NOT NULL, COALESCE(views.views, 0), NULL) AS pageviews,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.clicks, 0), NULL) AS clicks,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.impressions, 0), NULL) AS impressions,
   SAFE_DIVIDE(CAST(shown.places AS FLOAT64), shown.impressions) AS position,
@@ -62,9 +72,11 @@ SELECT
 FROM calendar
 INNER JOIN pieces ON pieces.since <= calendar.day
 INNER JOIN searched ON searched.day = calendar.day
+INNER JOIN viewed ON viewed.day = calendar.day
 INNER JOIN visited ON visited.day = calendar.day
 INNER JOIN by_channel ON by_channel.day = calendar.day
 LEFT JOIN visits ON visits.day = calendar.day AND visits.path = pieces.path
+LEFT JOIN views ON views.day = calendar.day AND views.path = pieces.path
 LEFT JOIN organic ON organic.day = calendar.day AND organic.path = pieces.path
 LEFT JOIN shown ON shown.day = calendar.day AND shown.path = pieces.path
 LEFT JOIN queries AS ranked
