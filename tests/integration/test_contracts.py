@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,14 @@ from pydantic import ValidationError
 
 from infra.local.cloud import LocalCloud
 from shared.caches.messages import CacheInvalidationRequested
+from shared.content.keywords import DocumentKeywords, Observation
+from shared.content.rankings import SearchRankings
+from shared.content.records import Keyword
 from shared.errors import NotFound, Rejected, Unavailable
 from shared.ops.records import Cursor
 from shared.schema.ports import Cache, Documents, Objects, Publisher, Values
+from shared.sources.source import Pull
+from shared.tenants.records import SourceSettings
 from tests.fakes import FakeCache, FakeDocuments, FakeObjects, FakePublisher
 
 WAIT_SECONDS = 20
@@ -249,6 +254,61 @@ def test_listener_hears_what_is_and_what_changes_until_it_is_stopped(documents: 
     with some:
         assert some.wait_for(lambda: any(change == "REMOVED" for change, _, _ in heard), WAIT_SECONDS)
     stop()
+
+
+# --- KeywordStore ----------------------------------------------------------------------------------------------------
+
+CHECKED = date(2026, 11, 18)
+
+
+@pytest.fixture
+def tenant_id(documents: Documents) -> str:
+    """A tenant that tracks two keywords."""
+    tenant_id = f"tenant_{uuid.uuid4().hex}"
+    for text in ("Red  Shoes", "blue shoes"):
+        created_at = datetime(2026, 1, 1, tzinfo=UTC)
+        record = Keyword(keyword=text, tenant_id=tenant_id, search_volume=900, created_at=created_at)
+        documents.put(f"tenants/{tenant_id}/keywords/{text}", record.document())
+    return tenant_id
+
+
+def test_observations_of_tracked_keywords_are_kept_by_day_and_nothing_else_changes(
+    documents: Documents, tenant_id: str
+):
+    keywords, path = DocumentKeywords(documents), f"tenants/{tenant_id}/keywords/Red  Shoes"
+    before = documents.get(path)
+    assert keywords.tracked(tenant_id) == ["blue shoes", "red shoes"]
+    seen = [Observation("red shoes", CHECKED - timedelta(days=ago), 4.25 + ago, "https://a.example/") for ago in (0, 1)]
+    for one in seen:
+        assert keywords.observe(tenant_id, [one, Observation("green shoes", CHECKED, 1.0, "https://a.example/")]) == 1
+    assert keywords.observe(tenant_id, seen) == 0
+    found = documents.get(path)
+    assert before is not None
+    assert found == before | {
+        "current_ranking": 4,
+        "best_ranking": 4,
+        "last_checked": datetime(2026, 11, 18, tzinfo=UTC),
+        "serp_history": [
+            {"date": "2026-11-17", "position": 5.25, "url": "https://a.example/"},
+            {"date": "2026-11-18", "position": 4.25, "url": "https://a.example/"},
+        ],
+    }
+
+
+def test_rows_of_search_console_become_checks(documents: Documents, tenant_id: str):
+    site = "https://a.example/"
+    rows = [("red shoes", 0, 4.0), ("red shoes", 2, 6.0), ("red shoes", 5, 1.0), ("green shoes", 0, 1.0)]
+    for number, (query, ago, position) in enumerate(rows):
+        day = (CHECKED - timedelta(days=ago)).isoformat()
+        fields = {"date": day, "query": query, "page": site, "site_url": site, "impressions": 3, "position": position}
+        documents.put(f"tenants/{tenant_id}/search_console_queries/{number}", fields)
+    rankings = SearchRankings(documents, DocumentKeywords(documents))
+    pull = Pull(tenant_id, "run-1", CHECKED - timedelta(days=4), SourceSettings(site_url=site))
+    assert [rankings.after(pull), rankings.after(pull)] == [1, 0]
+    found = documents.get(f"tenants/{tenant_id}/keywords/Red  Shoes")
+    assert found is not None
+    assert (found["current_ranking"], found["best_ranking"]) == (4, 4)
+    assert [check["date"] for check in found["serp_history"]] == ["2026-11-16", "2026-11-18"]
 
 
 # --- Publisher -------------------------------------------------------------------------------------------------------
