@@ -20,8 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import import_module
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -31,6 +30,16 @@ VENDORS = ("google_oauth", "google_ads", "search_console", "stripe", "activecamp
 FAULTS = ("timeout", "truncate", "repeat", "html")
 """No answer at all; half of one; the one before once more; a page of some proxy."""
 SILENCE_SECONDS = 60.0
+
+
+class Vendor(Protocol):
+    """What a vendor's module has."""
+
+    NAME: str
+
+    def routes(self, today: date) -> list[web.RouteDef]: ...
+
+    def error(self, status: int) -> web.Response: ...
 
 
 @dataclass
@@ -48,12 +57,12 @@ CONTROLS = web.AppKey("controls", dict[str, Control])
 VENDOR = "vendor"
 
 
-def create_app(today: date, vendors: Sequence[str] = VENDORS) -> web.Application:
-    """The server of some vendors, as an aiohttp application."""
+def create_app(today: date, vendors: Sequence[str | Vendor] = VENDORS) -> web.Application:
+    """The server of some vendors (of these modules, or of what is like one), as an aiohttp application."""
     app = web.Application()
     app[CONTROLS] = {}
-    for name in vendors:
-        module = import_module(f"infra.local.vendors.{name}")
+    for vendor in vendors:
+        module = import_module(f"infra.local.vendors.{vendor}") if isinstance(vendor, str) else vendor
         app[CONTROLS][module.NAME] = Control()
         for route in module.routes(today):
             app.router.add_route(route.method, route.path, _played(module, route.handler))
@@ -68,7 +77,7 @@ def page_cap(request: web.Request) -> int | None:
     return request.app[CONTROLS][request[VENDOR]].page_size
 
 
-def _played(module: ModuleType, handler: Handler) -> Handler:
+def _played(module: Vendor, handler: Handler) -> Handler:
     """A vendor's handler, with the faults that were asked for."""
 
     async def play(request: web.Request) -> web.StreamResponse:
@@ -83,7 +92,7 @@ def _played(module: ModuleType, handler: Handler) -> Handler:
 
 
 async def _answer(
-    module: ModuleType, handler: Handler, request: web.Request, control: Control, fault: int | str | None
+    module: Vendor, handler: Handler, request: web.Request, control: Control, fault: int | str | None
 ) -> web.StreamResponse:
     if isinstance(fault, int):
         refused: web.Response = module.error(fault)

@@ -65,7 +65,7 @@ def error(status: int) -> web.Response:
 
 
 class Shop:
-    """One account, its objects by the name of their list; what is done to them shows in the next answer.
+    """One account, its objects by the name of their list, oldest first; what is done to them shows in the next answer.
 
     A deleted object stays, with `deleted`, as Stripe tells of it: lists have it no more.
     """
@@ -98,8 +98,8 @@ class Shop:
         raise Refused(f"No such {name[:-1]}: '{object_id}'", "resource_missing", parameter="id", status=404)
 
     def _list(self, name: str, request: web.Request) -> Object:
-        those = [one for one in self.objects.get(name, []) if not one.get("deleted")]
-        those.sort(key=lambda one: one["created"], reverse=True)
+        there = [one for one in reversed(self.objects.get(name, [])) if not one.get("deleted")]
+        those = sorted(there, key=lambda one: int(one["created"]), reverse=True)
         return listed(self, name, those, request.query, f"/v1/{name}", LISTS[name], page_cap(request))
 
     def _one(self, name: str, request: web.Request) -> Object:
