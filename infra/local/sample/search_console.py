@@ -14,12 +14,15 @@ from zlib import crc32
 import numpy as np
 
 from infra.local.sample.incident import Planted
-from infra.local.sample.sample import Sample
+from infra.local.sample.sample import dates_served
 
 SITE = "https://shop.googlemerchandisestore.com"
 SITE_URL = f"{SITE}/"
 """The property, as Search Console names it."""
 QUERIES = Path(__file__).with_name("queries.csv")
+VISITS = Path(__file__).with_name("sources.csv")
+USUAL_VISITS = 1211
+"""From organic search, a day."""
 BRAND = "google"
 """No other search than one for the brand has it."""
 
@@ -105,14 +108,12 @@ def _clicked(query: str, position: float) -> float:
 
 
 def _weights(today: date) -> dict[date, float]:
-    """Days -> how many visits from search they had, as a multiple of the usual."""
-    found = {
-        date.fromisoformat(str(row["date"])): float(str(row["sessions"]))
-        for row in Sample.load(today).report("ga_traffic_sources")
-        if (row["sessionSource"], row["sessionMedium"]) == ("google", "organic")
-    }
-    usual = sum(found.values()) / len(found)
-    return {day: sessions / usual for day, sessions in found.items()}
+    """Days that are served -> how many visits from search they had, as a multiple of the usual."""
+    dates = dates_served(today)
+    with VISITS.open(newline="", encoding="utf-8") as file:
+        lines = [line for line in csv.DictReader(file) if (line["source"], line["medium"]) == ("google", "organic")]
+    served = ((dates.get(int(line["day"])), int(line["sessions"])) for line in lines)
+    return {day: sessions / USUAL_VISITS for day, sessions in served if day is not None}
 
 
 @cache
