@@ -19,15 +19,18 @@ class Changes:
     days: Mapping[str, frozenset[date]]
     stands: Mapping[str, date]
 
-    def of(self, tables: Sequence[str]) -> list[date]:
-        """Days that rows of these tables tell of, oldest first; of every table where one has no name."""
-        names = self.days if "" in tables else tables
-        return sorted(frozenset[date]().union(*(self.days.get(name, frozenset()) for name in names)))
+    def of(self, tables: Sequence[str], late_days: int = 0) -> list[date]:
+        """Days that rows of these tables tell of, and so many before each of them, oldest first."""
+        told = frozenset[date]().union(*(self.days.get(table, frozenset()) for table in tables))
+        return sorted({day - timedelta(days=number) for day in told for number in range(late_days + 1)})
 
-    def since(self, tables: Sequence[str]) -> date | None:
-        """The first day on which something of these tables stands otherwise than before; None where nothing changed."""
-        names = self.stands if "" in tables else tables
-        return min((self.stands[name] for name in names if name in self.stands), default=None)
+    def since(self, tables: Sequence[str], late_days: int = 0) -> date | None:
+        """The first day on which something of these tables stands otherwise than before, and so many days earlier.
+
+        None where nothing changed.
+        """
+        first = min((self.stands[table] for table in tables if table in self.stands), default=None)
+        return first and first - timedelta(days=late_days)
 
 
 def changes(warehouse: Warehouse, dataset: str, tables: Sequence[str], since: datetime) -> Changes:

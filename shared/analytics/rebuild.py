@@ -28,12 +28,18 @@ class Work:
     @classmethod
     def of(cls, group: Group, changed: Changes, made_until: date | None, until: date) -> "Work":
         """From what changed; made_until: the day until which the group's stocks were made; until: the last to make."""
-        flows = [table for entity in group.entities if not entity.stock_days for table in entity.tables]
+        flows = [changed.of(entity.tables, entity.late_days) for entity in group.entities if not entity.stock_days]
         stocks = {}
         for longest in sorted({entity.stock_days for entity in group.entities} - {0}):
-            tables = [table for entity in group.entities if entity.stock_days == longest for table in entity.tables]
-            stocks[longest] = stock_days(changed.since(tables), made_until, longest, until)
-        return cls(group, changed.of(flows), {longest: days for longest, days in stocks.items() if days})
+            begins = [
+                changed.since(entity.tables, entity.late_days)
+                for entity in group.entities
+                if entity.stock_days == longest
+            ]
+            since = min((day for day in begins if day is not None), default=None)
+            stocks[longest] = stock_days(since, made_until, longest, until)
+        days = sorted(set[date]().union(*flows))
+        return cls(group, days, {longest: days for longest, days in stocks.items() if days})
 
     @property
     def all_days(self) -> set[date]:

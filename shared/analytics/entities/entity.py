@@ -14,6 +14,9 @@ class Entity:
     measure_in, measure_out: a sum over the raw rows and over the entity's rows that aggregation must not change.
     stock_days: 0 where a row tells what happened on its day. Else a row tells how things stood at its end: there is one
     for every day, and so many days back are made anew where something changed before them.
+    late_days: so many days before one of which something is told are made anew, too. What a row tells is known so much
+    later: visits come days after the mail, and of what stands from day to day a sync may tell the day after, or, where
+    the source was not to be reached, later still.
     """
 
     entity_type: str
@@ -26,6 +29,7 @@ class Entity:
     measure_out: str = ""
     reads: tuple[str, ...] = ()
     stock_days: int = 0
+    late_days: int = 0
 
     @property
     def tables(self) -> tuple[str, ...]:
