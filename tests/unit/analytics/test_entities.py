@@ -46,7 +46,8 @@ def test_entitys_columns_are_columns_of_the_metrics(entity: Entity):
 @pytest.mark.parametrize(("group", "entity"), ALL, ids=IDS)
 def test_entity_reads_streamed_records_and_of_what_happened_only_days_that_changed(group: Group, entity: Entity):
     sql = rendered(group, entity)
-    for table in entity.tables if entity.table else filter(is_dated, RAW_TABLES):
+    every = filter(is_dated, RAW_TABLES) if entity.entity_type == "source_table" else filter(None, entity.tables)
+    for table in every:
         assert raw_record(table)
         assert f"`d.{table}`" in sql
     assert entity.stock_days or "date IN UNNEST(@days)" in sql
