@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.content.records import Keyword, SerpCheck
+from shared.content.records import SerpCheck
 from shared.schema.ports import Documents, Values
 
 CHECKS_KEPT = 90
@@ -64,8 +64,8 @@ class DocumentKeywords:
         return changed
 
     def _find(self, tenant_id: str) -> Iterable[tuple[str, Values]]:
-        path = f"tenants/{tenant_id}/{Keyword.collection.name}"
-        return (item for item in self._documents.find(path) if isinstance(item[1].get("keyword"), str))
+        found = self._documents.find(f"tenants/{tenant_id}/keywords")
+        return (item for item in found if isinstance(item[1].get("keyword"), str))
 
 
 def spelled(keyword: str) -> str:

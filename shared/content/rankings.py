@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 from shared.content.keywords import CHECKS_KEPT, KeywordStore, Observation
 from shared.schema.ports import Documents, Values
-from shared.sources.records import SearchConsoleQuery
 from shared.sources.source import Pull
 
 ASKED_AT_ONCE = 30
@@ -38,12 +37,13 @@ class SearchRankings:
         return self._keywords.observe(pull.tenant_id, seen)
 
     def _newest(self, pull: Pull) -> date | None:
-        rows = self._documents.find(_collection(pull), order_by="-date", limit=1)
+        rows = self._documents.find(f"tenants/{pull.tenant_id}/search_console_queries", order_by="-date", limit=1)
         return next((date.fromisoformat(fields["date"]) for _, fields in rows), None)
 
     def _rows(self, pull: Pull, queries: Sequence[str], since: date) -> Iterator[Values]:
         found = self._documents.find(
-            _collection(pull), where=[("query", "in", list(queries)), ("date", ">=", since.isoformat())]
+            f"tenants/{pull.tenant_id}/search_console_queries",
+            where=[("query", "in", list(queries)), ("date", ">=", since.isoformat())],
         )
         return (fields for _, fields in found if fields.get("site_url") == pull.settings.site_url)
 
@@ -63,7 +63,3 @@ def observations(rows: Iterable[Values]) -> Iterator[Observation]:
         mean = sum(number * position for number, position in pages.values()) / impressions
         most = min(pages, key=lambda page: (-pages[page][0], page))
         yield Observation(query, date.fromisoformat(day), mean, most)
-
-
-def _collection(pull: Pull) -> str:
-    return SearchConsoleQuery.collection.at(tenant_id=pull.tenant_id)
