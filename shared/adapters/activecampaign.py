@@ -59,11 +59,13 @@ class ActiveCampaignSource:
         endpoint: str,
         patience_seconds: float = PATIENCE_SECONDS,
         call_seconds: float = CALL_SECONDS,
+        per_second: int = PER_SECOND,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._endpoint = endpoint
         self._patience_seconds = patience_seconds
         self._call_seconds = call_seconds
+        self._per_second = per_second
         self._today = today
         self._apis: dict[tuple[str, str], Rest] = {}
 
@@ -155,7 +157,7 @@ class ActiveCampaignSource:
                 "ActiveCampaign",
                 self._endpoint.format(account=account),
                 {"Api-Token": key},
-                per_second=PER_SECOND,
+                per_second=self._per_second,
                 patience_seconds=self._patience_seconds,
                 call_seconds=self._call_seconds,
             )

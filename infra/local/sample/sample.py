@@ -11,6 +11,7 @@ from typing import Literal
 from infra.local.sample.campaigns import named
 from infra.local.sample.details import add_details
 from infra.local.sample.incident import Incident, Method, declared
+from infra.local.sample.mail_visits import mailed
 from infra.local.sample.report import REPORTS
 
 FOLDER = Path(__file__).parent
@@ -78,7 +79,8 @@ class Sample:
         dates = dates_served(today)
         incidents = declared(today - timedelta(days=1))
         reports = _tables(dates)
-        reports["ga_traffic_sources"] = named(reports["ga_traffic_sources"], today - timedelta(days=1))
+        yesterday = today - timedelta(days=1)
+        reports["ga_traffic_sources"] = mailed(named(reports["ga_traffic_sources"], yesterday), yesterday)
         for incident in incidents:
             incident.apply(reports[incident.report])
         for name in ("ga_page_performance", "ga_device_metrics", "ga_funnel_events"):
