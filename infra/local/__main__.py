@@ -196,9 +196,17 @@ def _watch(cloud: LocalCloud) -> NoReturn:
 
 
 def _cloud(state: Path, functions: Path, sample: str, scheduler: bool, databases: str) -> LocalCloud:
+    from infra.local.run import credentials
+
     try:
         return LocalCloud(
-            state, functions, usual_ports=True, scheduler=scheduler, sample=sample, databases=databases.split()
+            state,
+            functions,
+            usual_ports=True,
+            scheduler=scheduler,
+            sample=sample,
+            databases=databases.split(),
+            environment=credentials(),
         )
     except FunctionSpecError as error:
         _fail(str(error))

@@ -96,7 +96,7 @@ class LocalCloud:
         self._env |= {"SCOUT_DATABASES": " ".join(self.databases), **self._extra}
         self._env["DEV_TOKEN"] = self.token()
         rules = RULES if RULES.exists() else None
-        started = [*parts.stores(found, at, self.state, rules), *parts.vendor(at, self._sample)]
+        started = [*parts.stores(found, at, self.state, rules), parts.vendors(at, self._sample)]
         started += [parts.router(at, self._write_router_config(at))]
         if self.functions:
             started += [self._functions_part(at)]

@@ -20,7 +20,6 @@ from infra.local.processes import Part
 
 PROJECT = "scout-local"
 DEAD_LETTER_BUCKET = f"{PROJECT}-dead-letters"
-VENDOR = "infra.local.vendors.ga4_data_api"
 FIRST_FUNCTION_PORT = 8100
 
 
@@ -35,7 +34,7 @@ class Addresses:
     storage: int
     redis: int
     router: int
-    ga4: int
+    vendors: int
     functions: Mapping[str, int]
 
     @classmethod
@@ -49,7 +48,7 @@ class Addresses:
             storage=ports.take(4443),
             redis=ports.take(6379),
             router=ports.take(8090),
-            ga4=ports.take(8091),
+            vendors=ports.take(8091),
             functions={
                 function.name: ports.take(FIRST_FUNCTION_PORT + index) for index, function in enumerate(functions)
             },
@@ -65,11 +64,23 @@ class Addresses:
             "BIGQUERY_GRPC_HOST": f"{HOST}:{self.bigquery_grpc}",
             "STORAGE_EMULATOR_HOST": f"http://{HOST}:{self.storage}",
             "REDIS_URL": f"redis://{HOST}:{self.redis}/0",
-            "SCOUT_GA4_ENDPOINT": f"http://{HOST}:{self.ga4}",
+            **self._vendors(f"http://{HOST}:{self.vendors}"),
             "SCOUT_DEAD_LETTER_BUCKET": DEAD_LETTER_BUCKET,
         }
         return found | {
             f"FUNCTION_URL_{name.upper()}": f"http://{HOST}:{port}" for name, port in self.functions.items()
+        }
+
+    @staticmethod
+    def _vendors(address: str) -> dict[str, str]:
+        return {
+            "SCOUT_GA4_ENDPOINT": address,
+            "SCOUT_GOOGLE_ADS_ENDPOINT": address,
+            "SCOUT_GOOGLE_TOKEN_ENDPOINT": f"{address}/token",
+            "SCOUT_SEARCH_CONSOLE_ENDPOINT": address,
+            "SCOUT_STRIPE_ENDPOINT": address,
+            "SCOUT_ACTIVECAMPAIGN_ENDPOINT": f"{address}/{{account}}",
+            "SCOUT_SECRETS": "environment",
         }
 
 
@@ -91,16 +102,10 @@ def stores(emulators: Emulators, at: Addresses, state: Path, rules: Path | None)
     ]
 
 
-def vendor(at: Addresses, sample: str) -> list[Part]:
-    """The server that plays the GA4 Data API, where this checkout has it."""
-    try:
-        present = find_spec(VENDOR) is not None
-    except ModuleNotFoundError:
-        present = False
-    if not present:
-        return []
-    command = [sys.executable, "-m", VENDOR, "--port", str(at.ga4), "--sample", sample]
-    return [Part("ga4_data_api", command, lambda: answers(at.ga4))]
+def vendors(at: Addresses, sample: str) -> Part:
+    """The server that plays the vendors."""
+    command = [sys.executable, "-m", "infra.local.vendors", "--port", str(at.vendors), "--sample", sample]
+    return Part("vendors", command, lambda: answers(at.vendors))
 
 
 def router(at: Addresses, config: Path) -> Part:

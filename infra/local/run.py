@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -19,7 +20,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.local.cloud import LocalCloud
-from infra.local.sample import Incident, Sample
+from infra.local.sample import Incident, Sample, shop
+from infra.local.sample.incident import Planted
 from shared.opportunities.records import Opportunity
 from shared.ops.records import Progress as RunProgress
 from shared.runtime.clients import Clients
@@ -29,7 +31,10 @@ from shared.sources.records import SourceRow
 
 TENANT = "demo"
 PERSON = "you@scout.local"
-NOTICE = "Sample of a real shop (Google's public GA4 data), its dates shifted by whole weeks to end yesterday."
+NOTICE = (
+    "Sample of a real shop (Google's public GA4 data), its dates shifted by whole weeks to end yesterday; "
+    "its ads, searches, payments and mails are made to go with it."
+)
 STAGE_SECONDS = 300.0
 POLL_SECONDS = 0.2
 
@@ -86,6 +91,11 @@ def run_sample(cloud: LocalCloud, *, once: bool) -> int:
     return 1 if summary.failures or summary.leaks else 0
 
 
+def credentials() -> dict[str, str]:
+    """What opens the sample's sources, as environment of the cloud that the sample runs on."""
+    return {f"SCOUT_SECRET_{TENANT.upper()}_{name.upper()}": held for name, held in shop.credentials().items()}
+
+
 def dashboard_url(cloud: LocalCloud) -> str:
     """The page of the sample's tenant; the token is in the fragment, which no server or log sees."""
     return f"{cloud.url('dashboard')}/#token={cloud.token(PERSON, TENANT)}"
@@ -104,28 +114,40 @@ def _load(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
             shown.remove_task(task)
             console.print(f"  {name:<14} {summary.seconds[name]:>6.1f} s")
 
-        stage("tenant", lambda say: cloud.tenant(TENANT, name="Demo shop", notice=NOTICE))
-        sync_run = ""
+        def tenant(say: Callable[[str], None]) -> None:
+            cloud.tenant(TENANT, name="Demo shop", notice=NOTICE, **shop.SETTINGS)
+            clients.documents.put_many(shop.documents(datetime.now(UTC).date(), TENANT))
+
+        runs: dict[str, str] = {}
 
         def sync(say: Callable[[str], None]) -> None:
-            nonlocal sync_run
-            sync_run = _press_sync(cloud)
-            _until_done(cloud, clients, sync_run, say)
+            for source in shop.SETTINGS["sources"]:
+                runs[source] = _press_sync(cloud, source)
+            for source, run_id in runs.items():
+                _until_done(cloud, clients, run_id, lambda text, source=source: say(f"{source} {text}"))
 
+        def each(pattern: str) -> Callable[[Callable[[str], None]], None]:
+            def wait(say: Callable[[str], None]) -> None:
+                for source, run_id in runs.items():
+                    name = pattern.format(run_id)
+                    _until_done(cloud, clients, name, lambda text, source=source: say(f"{source} {text}"))
+
+            return wait
+
+        stage("tenant", tenant)
         stage("sync", sync)
-        stage("stream and etl", lambda say: _until_done(cloud, clients, f"etl-{sync_run}", say))
-        detectors_run = f"detectors-etl-{sync_run}"
-        stage("detectors", lambda say: _until_done(cloud, clients, detectors_run, say))
-        stage("opportunities", lambda say: _until_done(cloud, clients, f"{detectors_run}-opportunities", say))
+        stage("stream and etl", each("etl-{}"))
+        stage("detectors", each("detectors-etl-{}"))
+        stage("opportunities", each("detectors-etl-{}-opportunities"))
         stage("drain", lambda say: _drained(cloud))
 
 
-def _press_sync(cloud: LocalCloud) -> str:
+def _press_sync(cloud: LocalCloud, source: str) -> str:
     answer = httpx.post(
-        cloud.url("sync_source"), json={"source": "ga4"}, headers=cloud.auth(PERSON, TENANT), timeout=30
+        cloud.url("sync_source"), json={"source": source}, headers=cloud.auth(PERSON, TENANT), timeout=30
     )
     if answer.status_code != 202:
-        raise StageFailed(f"sync: {answer.status_code} {answer.text[:300]}")
+        raise StageFailed(f"sync of {source}: {answer.status_code} {answer.text[:300]}")
     return str(answer.json()["run_id"])
 
 
@@ -183,8 +205,8 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
         "WHERE stage IN ('stream', 'etl') AND note IS NOT NULL"
     )
     summary.leaks = [f"{row['stage']} {row['subject']}: {row['note']}" for row in counted]
-    runs = list(clients.ops.find("detector_runs", where=[("tenant_id", "==", TENANT)]))
-    summary.detectors_run = sum(len(values["ran"]) for _, values in runs)
+    runs = [values for _, values in clients.ops.find("detector_runs", where=[("tenant_id", "==", TENANT)])]
+    summary.detectors_run = max((len(values["ran"]) for values in runs), default=0)
     summary.findings = _count(clients, f"SELECT COUNT(*) AS n FROM `{dataset}.detector_findings`")
     for _, letter in clients.ops.find("dead_letters"):
         summary.dead_letters += 1
@@ -192,7 +214,7 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
         reasons[letter["reason"]] = reasons.get(letter["reason"], 0) + 1
     opportunities = [values for _, values in clients.documents.find(f"tenants/{TENANT}/opportunities")]
     summary.opportunities = len(opportunities)
-    _compare_incidents(summary, Sample.load().incidents(), opportunities)
+    _compare_incidents(summary, [*Sample.load().incidents(), *shop.PLANTED], opportunities)
     if summary.opportunities_streamed != summary.opportunities:
         summary.failures.append(
             f"opportunities: {summary.opportunities} documents, {summary.opportunities_streamed} rows"
@@ -201,7 +223,9 @@ def read_back(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
         summary.failures.append("no detector ran")
 
 
-def _compare_incidents(summary: Summary, incidents: list[Incident], opportunities: list[dict[str, Any]]) -> None:
+def _compare_incidents(
+    summary: Summary, incidents: list[Incident | Planted], opportunities: list[dict[str, Any]]
+) -> None:
     # What follows from another finding's cause has no opportunity of its own: the one that leads lists it.
     parts = [part for each in opportunities for part in each["evidence"].get("children") or []]
     found = {(each["detector_id"], each["entity_id"]) for each in (*opportunities, *parts)}

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from infra.local.cloud import LocalCloud
-from infra.local.run import run_sample
+from infra.local.run import credentials, run_sample
 from shared.runtime.clients import Clients
 from shared.settings import Settings
 
@@ -35,7 +35,7 @@ expect.set_options(timeout=WAIT_MILLISECONDS)
 @pytest.fixture(scope="package")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The local cloud with every function; empty but for what tests put into it."""
-    with LocalCloud(tmp_path_factory.mktemp("cloud")) as cloud:
+    with LocalCloud(tmp_path_factory.mktemp("cloud"), environment=credentials()) as cloud:
         yield cloud
 
 
