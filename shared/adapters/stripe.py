@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import orjson
 import stripe
 
-from shared.adapters.rest import PATIENCE_SECONDS
+from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS
 from shared.adapters.stripe_api import StripeApi
 from shared.adapters.stripe_reading import Document, Position, Touched, documents, listing, walk
 from shared.errors import BadRequest, CredentialsRefused, Unauthenticated
@@ -32,10 +32,11 @@ class StripeSource:
         self,
         endpoint: str,
         patience_seconds: float = PATIENCE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._endpoint = endpoint
-        self._patience_seconds = patience_seconds
+        self._seconds = (patience_seconds, call_seconds)
         self._clock = clock
 
     @classmethod
@@ -98,7 +99,7 @@ class StripeSource:
         return changes
 
     def _api(self, pull: Pull) -> StripeApi:
-        return StripeApi(self._endpoint, pull.credentials, pull.settings.account_id, self._patience_seconds)
+        return StripeApi(self._endpoint, pull.credentials, pull.settings.account_id, *self._seconds)
 
     def _days_ago(self, days: int) -> date:
         return self._clock().date() - timedelta(days=days)
@@ -136,11 +137,13 @@ def _signed_at(signature: str) -> int:
 
 def _notices(body: bytes) -> list[Notice]:
     try:
-        event = orjson.loads(body)
-        told = Notice(event["id"], event["type"], "")
-        if told.event_type not in event_types():
+        told = orjson.loads(body)
+        if told["type"] not in event_types():
             return []
-        return [Notice(told.event_id, told.event_type, event["data"]["object"]["id"])]
+        named = [told["id"], told["type"], told["data"]["object"]["id"]]
+        if not all(isinstance(name, str) for name in named):
+            raise TypeError
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        expected = "an event with its snapshot payload: id, type, data.object.id"
+        expected = "an event with its snapshot: id, type, data.object.id"
         raise BadRequest("the delivery is no event", errors=[{"field": "body", "expected": expected}]) from None
+    return [Notice(*named)]

@@ -110,7 +110,9 @@ def resource(path: str) -> str:
 
 def _refusal(error: stripe.StripeError, path: str) -> Exception:
     status, headers = error.http_status, error.headers or {}
-    said = {"resource": resource(path), "status_given": status} | ({"reason_given": error.code} if error.code else {})
+    # The client leaves the code out of some of its errors.
+    code = error.error.code if error.error else None
+    said = {"resource": resource(path), "status_given": status} | ({"reason_given": code} if code else {})
     if isinstance(error, stripe.AuthenticationError):
         return CredentialsRefused("Stripe does not take the key", **said)
     if isinstance(error, stripe.PermissionError):
@@ -120,7 +122,7 @@ def _refusal(error: stripe.StripeError, path: str) -> Exception:
     if isinstance(error, stripe.RateLimitError | stripe.APIConnectionError) or _passes(error):
         return Later(f"HTTP {status}" if status else type(error).__name__, retry_after(headers))
     parameter = getattr(error, "param", None)
-    if error.code == "resource_missing":
+    if code == "resource_missing":
         return Missing("Stripe has no such object", **said, parameter=parameter)
     return Rejected("Stripe refused the request", **said, parameter=parameter)
 
