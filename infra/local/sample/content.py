@@ -23,6 +23,12 @@ PLANTED = (
     Planted("kw_kgr_opportunity", "keyword", "recycled polyester tote", "Few pages name it, and none of ours."),
     Planted("kw_content_gap", "keyword", "robot plush toy", "Three competitors rank for it; we have no page."),
     Planted("kw_competitor_overtook", "keyword_competitor", "malibu sunglasses | beach.example", "It has a new page."),
+    Planted(
+        "kw_wrong_intent_page",
+        "keyword_page",
+        "tech stickers | /Google+Redesign/Stationery/Stickers",
+        "Who wants to buy stickers is told their story.",
+    ),
     Planted("content_meta_missing", "content", "backpacks", "The import has lost its description."),
     Planted("content_thin_ranking", "content", "eco-friendly", "240 words, at the foot of page one."),
     Planted("content_no_traffic", "content", "neon-pen", "Five visits in three months."),

@@ -230,6 +230,20 @@ def test_pieces_lack_what_is_planted_and_others_do_not(today: date):
     assert impressions(today, meta.keyword_primary) >= 100
 
 
+@EVERY_DAY
+def test_one_search_to_buy_leads_to_a_story(today: date):
+    written = {piece.url for piece in pieces(today).values()}
+    wrong = {
+        f"{query} | {row.page.removeprefix(SITE)}"
+        for query, keyword in keywords(today).items()
+        for _, row in by_query(today).get(query, ())
+        if keyword.intent == "transactional" and row.page in written
+    }
+    planted = entity_of(content, "kw_wrong_intent_page")
+    assert wrong == {planted}
+    assert impressions(today, planted.split(" | ")[0]) >= 200
+
+
 def test_nobody_visits_one_old_piece():
     unread = {
         piece.content_id
