@@ -44,7 +44,7 @@ def error(status: int) -> web.Response:
 class Account:
     """One account, its objects by the name of their list; what is done to them shows in the next answer.
 
-    totals: what a list is said to hold, where that is not what it does.
+    totals: what a list is said to hold, where that is not what it does. reports: whether the first version is open.
     """
 
     NAME = NAME
@@ -53,6 +53,7 @@ class Account:
     def __init__(self, objects: dict[str, list[Row]]) -> None:
         self.objects = {name: list(rows) for name, rows in objects.items()}
         self.totals: dict[str, str] = {}
+        self.reports = True
 
     def routes(self, today: date) -> list[web.RouteDef]:
         root = "/{account}/api/3"
@@ -106,6 +107,8 @@ class Account:
 
     async def _report(self, request: web.Request) -> web.Response:
         """The first version: always HTTP 200, the key in the request, `result_code` says whether it went well."""
+        if not self.reports:
+            return error(403)
         form = await request.post()
         row = self._find("campaigns", request.query.get("campaignid", ""))
         known = request.query.get("api_action") == "campaign_report_unsubscription_totals"
