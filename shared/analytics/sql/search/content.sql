@@ -1,4 +1,4 @@
-{% from "analytics/sql/search/parts.jinja" import path, pieces, queries, told_by, visits %}
+{% from "analytics/sql/search/parts.jinja" import path, pieces, position, queries, told_by, visits %}
 -- A piece has a row for every day since it was published, visited or not; drafts have none.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
@@ -51,7 +51,7 @@ SELECT
   IF(viewed.is_read AND pieces.path IS NOT NULL, COALESCE(views.views, 0), NULL) AS pageviews,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.clicks, 0), NULL) AS clicks,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.impressions, 0), NULL) AS impressions,
-  SAFE_DIVIDE(CAST(shown.places AS FLOAT64), shown.impressions) AS position,
+  {{ position("shown") }} AS position,
   JSON_OBJECT(
     'content_age_days', DATE_DIFF(calendar.day, pieces.since, DAY),
     'content_status', pieces.status,
@@ -64,7 +64,7 @@ SELECT
     'page', pieces.page,
     -- As Search Console measured it; as the piece has it where nobody was shown it.
     'ranking_position', COALESCE(
-      SAFE_DIVIDE(CAST(ranked.places AS FLOAT64), ranked.impressions), CAST(pieces.ranking_position AS FLOAT64)
+      {{ position("ranked") }}, CAST(pieces.ranking_position AS FLOAT64)
     ),
     'title', pieces.title,
     'word_count', pieces.word_count

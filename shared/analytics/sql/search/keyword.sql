@@ -1,5 +1,4 @@
-{% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, queries, searches, spelled, term, told_by,
-  tracked, visits %}
+{% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, position, queries, searches, spelled, term, told_by, tracked, visits %}
 -- A tracked keyword has a row for each day that Search Console has told of, shown or not, and for every day where there
 -- is no Search Console; another search for the days on which it was shown, where it is shown often.
 WITH calendar AS (
@@ -89,7 +88,7 @@ SELECT
   days_of.keyword AS entity_id,
   IF(searched.is_read, COALESCE(searches.clicks, 0), NULL) AS clicks,
   IF(searched.is_read, COALESCE(searches.impressions, 0), NULL) AS impressions,
-  SAFE_DIVIDE(CAST(searches.places AS FLOAT64), searches.impressions) AS position,
+  {{ position("searches") }} AS position,
   IF(advertised.is_read, COALESCE(CAST(ads.cost AS FLOAT64), 0), NULL) AS cost,
   tracked.search_volume,
   tracked.difficulty_score AS difficulty,

@@ -1,4 +1,4 @@
-{% from "analytics/sql/search/parts.jinja" import page_type, pieces, queries, searches, spelled, tracked %}
+{% from "analytics/sql/search/parts.jinja" import page_type, pieces, position, queries, searches, spelled, tracked %}
 -- The pages that were shown for each keyword, on days on which they were.
 WITH queries AS (
   {{ queries(dataset, days_before=27) }}
@@ -25,12 +25,12 @@ SELECT
   CONCAT(queries.keyword, ' | ', COALESCE(spelled.name, queries.path)) AS entity_id,
   queries.clicks,
   queries.impressions,
-  SAFE_DIVIDE(CAST(queries.places AS FLOAT64), queries.impressions) AS position,
+  {{ position("queries") }} AS position,
   JSON_OBJECT(
     'best_placed', IF(
       ROW_NUMBER() OVER (
         PARTITION BY queries.day, queries.keyword
-        ORDER BY SAFE_DIVIDE(queries.places, queries.impressions), queries.impressions DESC, queries.path
+        ORDER BY {{ position("queries") }}, queries.impressions DESC, queries.path
       ) = 1, 1, 0
     ),
     'intent', tracked.intent,
