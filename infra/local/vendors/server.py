@@ -35,7 +35,8 @@ SILENCE_SECONDS = 60.0
 class Vendor(Protocol):
     """What a vendor's module has."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str: ...
 
     def routes(self, today: date) -> list[web.RouteDef]: ...
 
