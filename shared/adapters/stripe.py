@@ -80,7 +80,7 @@ class StripeSource:
         """The event of a delivery."""
         signature = delivery.headers.get("stripe-signature", "")
         try:
-            stripe.WebhookSignature.verify_header(delivery.body, signature, secret)
+            stripe.WebhookSignature.verify_header(delivery.body, signature, secret.strip())
         except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):
             # TypeError: signatures that are not ASCII. Without the error itself, which carries the body.
             raise Unauthenticated("the delivery is not signed with the endpoint's secret") from None

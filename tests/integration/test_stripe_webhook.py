@@ -221,14 +221,21 @@ def _settings(world: World) -> Any:
 # What can be said of a delivery without Stripe.
 
 
-def notices(body: bytes, signature: str) -> Any:
+def notices(body: bytes, signature: str, secret: str = SECRET) -> Any:
     delivery = Delivery(body, {"stripe-signature": signature} if signature else {}, {})
-    return StripeSource("http://nobody.test").notices(delivery, SECRET, NOW)
+    return StripeSource("http://nobody.test").notices(delivery, secret, NOW)
 
 
 def test_a_notice_is_the_event_and_its_objects_id():
     told = event("evt_1", ago(0), "charge.succeeded", charge("ch_1", ago(0)))
     assert notices(*signed(told, SECRET, NOW)) == [Notice("evt_1", "charge.succeeded", "ch_1")]
+    assert notices(*signed(told, SECRET, NOW), secret=f"{SECRET}\n")
+
+
+@pytest.mark.parametrize("secret", ["", " "])
+def test_no_secret_signs_nothing(secret: str):
+    with pytest.raises(Unauthenticated):
+        notices(*signed(event("evt_1", ago(0), "charge.succeeded", charge("ch_1", ago(0))), secret, NOW), secret=secret)
 
 
 @pytest.mark.parametrize("signature", ["", "t=1", "v1=abc", "t=x,v1=abc", "t=1,v1=é", "t=,v1=", "nonsense"])

@@ -1,8 +1,10 @@
 """Stripe's objects as fields: money exact to the last digit, prices by the month, what a subscription stands for."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +236,8 @@ def test_an_address_is_spelled_as_other_sources_spell_it():
 def test_no_feed_asks_for_more_kinds_of_events_than_stripe_takes():
     assert all(0 < len(feed.events) <= 20 for feed in FEEDS)
     assert event_types() == sorted(set(event_types()))
+
+
+def test_the_documentation_names_every_event_that_a_webhook_should_send():
+    text = (Path(__file__).parents[3] / "docs" / "stripe.md").read_text()
+    assert re.findall(r"`([a-z_]+\.[a-z_.]+)`", text.partition("Events to send:")[2]) == event_types()
