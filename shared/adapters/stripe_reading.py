@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.adapters.stripe_api import Missing, StripeApi
+from shared.errors import Unavailable
 from shared.sources.stripe.feeds import OWN, ChangeFeed, ObjectFeed
 from shared.sources.stripe.objects import Given, at, id_of
 from shared.sources.stripe.subscriptions import change
@@ -72,7 +73,9 @@ class Touched:
                 gone = feed.once_deleted(at(event["created"]))
                 yield given["id"], feed.document(given, _nothing_further) | gone
             return
-        touch = feed.touched[event["type"]]
+        touch = feed.touched.get(event["type"])
+        if touch is None:
+            raise Unavailable("Stripe told of an event that was not asked for", event_type=event["type"])
         # A method of payment that was detached has its customer no more.
         name = id_of(given.get(touch.field) or previous.get(touch.field))
         concerns = not touch.where or any(field in previous for field in touch.where)

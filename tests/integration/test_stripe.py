@@ -255,6 +255,15 @@ def test_a_page_that_comes_once_more_is_neither_taken_twice_nor_for_ever(stripe:
     assert len(found) == len(dict(found)) == 250
 
 
+def test_events_that_were_not_asked_for_are_the_answer_to_another_question():
+    told = event("evt_1", ago(1), "payout.paid", {"id": "po_1"})
+    with vendor() as played:
+        empty, wrong = ({"object": "list", "data": data, "has_more": False, "url": "/v1/x"} for data in ([], [told]))
+        played.answers = [Answer(empty), Answer(wrong)]
+        with pytest.raises(Unavailable, match="not asked for"):
+            list(StripeSource(played.address, clock=lambda: NOW).pages(CHARGES, pull(2), ""))
+
+
 def test_what_stripe_refuses_for_good_is_told_without_its_words():
     words = {"error": {"type": "invalid_request_error", "param": "limit", "message": "jenny@example.com is wrong"}}
     with vendor() as played:
