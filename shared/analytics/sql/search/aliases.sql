@@ -1,4 +1,4 @@
-{% from "analytics/sql/search/parts.jinja" import host, path %}
+{% from "analytics/sql/pages.jinja" import host, path %}
 -- Pages by their address, as Search Console and the content pieces have it -> as Google Analytics spells them.
 WITH visited AS (
   SELECT raw.landing_page AS name, SUM(raw.sessions) AS sessions

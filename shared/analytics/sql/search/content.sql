@@ -1,4 +1,5 @@
-{% from "analytics/sql/search/parts.jinja" import path, pieces, position, queries, told_by, visits %}
+{% from "analytics/sql/pages.jinja" import path %}
+{% from "analytics/sql/search/parts.jinja" import pieces, position, queries, told_by, visits %}
 -- A piece has a row for every day since it was published, visited or not; drafts have none.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
@@ -47,7 +48,7 @@ SELECT
   calendar.day AS date,
   pieces.content_id AS entity_id,
   IF(visited.is_read AND pieces.path IS NOT NULL, COALESCE(visits.sessions, 0), NULL) AS sessions,
-  IF(visited.is_read AND pieces.path IS NOT NULL, COALESCE(CAST(visits.conversions AS FLOAT64), 0), NULL) AS conversions,
+  IF(visited.is_read AND pieces.path IS NOT NULL, COALESCE(visits.conversions, 0), NULL) AS conversions,
   IF(viewed.is_read AND pieces.path IS NOT NULL, COALESCE(views.views, 0), NULL) AS pageviews,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.clicks, 0), NULL) AS clicks,
   IF(searched.is_read AND pieces.path IS NOT NULL, COALESCE(shown.impressions, 0), NULL) AS impressions,

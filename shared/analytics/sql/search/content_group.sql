@@ -28,7 +28,7 @@ SELECT
   members.topic AS entity_id,
   IF(ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(SUM(visits.sessions), 0), NULL) AS sessions,
   IF(
-    ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(CAST(SUM(visits.conversions) AS FLOAT64), 0), NULL
+    ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(SUM(visits.conversions), 0), NULL
   ) AS conversions,
   JSON_OBJECT('pieces', SUM(members.pieces)) AS attributes
 FROM members

@@ -1,4 +1,5 @@
-{% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, position, queries, searches, spelled, term, told_by, tracked, visits %}
+{% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, position, queries, searches, spelled,
+  term, told_by, tracked, visits %}
 -- A tracked keyword has a row for each day that Search Console has told of, shown or not, and for every day where there
 -- is no Search Console; another search for the days on which it was shown, where it is shown often.
 WITH calendar AS (

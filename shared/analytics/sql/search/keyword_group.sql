@@ -1,4 +1,5 @@
-{% from "analytics/sql/search/parts.jinja" import conversions, path, term, told_by, visits %}
+{% from "analytics/sql/pages.jinja" import path %}
+{% from "analytics/sql/search/parts.jinja" import conversions, term, told_by, visits %}
 -- Searches for the brand, and all others: those that hold one of the tenant's brand terms.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day

@@ -1,4 +1,5 @@
-{% from "analytics/sql/search/parts.jinja" import page_type, pieces, position, queries, searches, spelled, tracked %}
+{% from "analytics/sql/pages.jinja" import page_type %}
+{% from "analytics/sql/search/parts.jinja" import pieces, position, queries, searches, spelled, tracked %}
 -- The pages that were shown for each keyword, on days on which they were.
 WITH queries AS (
   {{ queries(dataset, days_before=27) }}

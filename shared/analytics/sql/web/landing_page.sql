@@ -1,4 +1,4 @@
-{% from "analytics/sql/search/parts.jinja" import page_type %}
+{% from "analytics/sql/pages.jinja" import page_type %}
 {% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds, told_by %}
 WITH entered AS (
   SELECT
