@@ -9,15 +9,15 @@ from datetime import date, timedelta
 from functools import cache
 from random import Random
 
-from infra.local.sample.mail_sends import CUSTOMERS_LIST, NEWSLETTER_LIST, Send, sends
+from infra.local.sample.mail_sends import CUSTOMERS_LIST, NEWSLETTER_LIST, PRODUCT_NEWS, PROMOTION, Send, sends
 
 CONTACTS = 1330
-IMPORTED, IMPORTED_AGO, BAD_ADDRESSES = 40, 9, 28
+IMPORTED, IMPORTED_AGO, BAD_ADDRESSES = 40, 13, 28
 """Visitors of a fair, imported for the list of customers: most of their addresses are wrong (email_bounce_spike)."""
-CUSTOMERS = 290
+CUSTOMERS = 340
 LEFT, UNREACHABLE = 0.11, 0.015
 FED_UP = 27
-"""How many leave with the mail that is unwelcome."""
+"""How many leave with a promotion, the third mail in a week (email_unsubscribe_spike)."""
 ACTIVE, UNSUBSCRIBED, BOUNCED = 1, 2, 3
 
 
@@ -85,9 +85,9 @@ def _contact(number: int, today: date, dice: Random) -> Contact:
 
 
 def _leave(membership: Membership, mails: Sequence[Send], dice: Random) -> None:
-    """Some leave with one of the list's mails, and some cannot be reached with one; never with the last of its kind."""
+    """Some leave with one of the list's mails, and some cannot be reached with one: not lately."""
     chance = dice.random()
-    those = [one.day for one in mails if one.letter.list_id == membership.list_id and one.age > 0]
+    those = [one.day for one in mails if one.letter.list_id == membership.list_id and one.after >= 2]
     days = [day for day in those if day > membership.since]
     if chance < LEFT + UNREACHABLE and days:
         membership.until = dice.choice(days)
@@ -95,15 +95,15 @@ def _leave(membership: Membership, mails: Sequence[Send], dice: Random) -> None:
 
 
 def _spoil(people: Sequence[Contact], mails: Sequence[Send]) -> None:
-    """What went wrong with the last mails."""
-    [unwelcome] = [one for one in mails if one.is_unwelcome]
-    last = max((one for one in mails if one.letter.list_id == CUSTOMERS_LIST), key=lambda one: one.day)
-    staying = [on for one in reached(people, unwelcome) if (on := one.on(NEWSLETTER_LIST)) and on.status == ACTIVE]
+    """What went wrong with the newest mails."""
+    [promotion] = [one for one in mails if one.letter is PROMOTION and one.is_newest]
+    [news] = [one for one in mails if one.letter is PRODUCT_NEWS and one.is_newest]
+    staying = [on for one in reached(people, promotion) if (on := one.on(NEWSLETTER_LIST)) and on.status == ACTIVE]
     for membership in staying[5 :: len(staying) // FED_UP][:FED_UP]:
-        membership.status, membership.until = UNSUBSCRIBED, unwelcome.day
+        membership.status, membership.until = UNSUBSCRIBED, promotion.day
     for contact in people[-IMPORTED:][:BAD_ADDRESSES]:
         for membership in contact.memberships:
-            membership.status, membership.until = BOUNCED, last.day
+            membership.status, membership.until = BOUNCED, news.day
 
 
 def _email(number: int) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from infra.local.sample.activecampaign import clicks
+from infra.local.sample.activecampaign import objects
 from infra.local.sample.mail_sends import sends
 
 Row = dict[str, object]
@@ -66,9 +66,10 @@ def _visits(last_day: date) -> dict[date, Counter[str]]:
     """Visits by day and campaign."""
     visits: dict[date, Counter[str]] = defaultdict(Counter)
     today = last_day + timedelta(days=1)
+    clicks = {row["id"]: int(row["subscriberclicks"]) for row in objects(today)["campaigns"]}
     for send in sends(today):
         random = np.random.default_rng([2026, send.campaign_id])
-        arrived = random.binomial(clicks(send, today), LOST_ARRIVED if send.is_lost else ARRIVED)
+        arrived = random.binomial(clicks[str(send.campaign_id)], LOST_ARRIVED if send.is_lost else ARRIVED)
         for later, count in enumerate(random.multinomial(arrived, LATER)):
             visits[send.day + timedelta(days=later)][send.utm_campaign] += int(count)
     return visits
