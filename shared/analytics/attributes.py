@@ -119,7 +119,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         meta_description="content: its meta description; empty where it has none.",
         page="keyword, keyword_page, keyword_competitor, content: our page, as landing_page and page call it.",
         page_type="keyword_page, landing_page: blog, guide, product, category, ...",
-        title="content: its title. ad_group: its name. plan, product: what people call it.",
+        title="What people call it: a piece's title, the name of an ad group, product, mail, list or automation.",
     ),
     # Campaigns and ad groups.
     **_declared(

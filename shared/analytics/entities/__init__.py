@@ -14,7 +14,7 @@ GROUPS: tuple[Group, ...] = (
     Group("site", SITE),
     Group("ads", ADS),
     Group("search", SEARCH, aliases=True),
-    Group("email", EMAIL),
+    Group("email", EMAIL, aliases=True),
     Group("payments", PAYMENTS),
     # Last: it tells how the others' rows were mapped.
     Group("data", DATA),
