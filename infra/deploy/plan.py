@@ -24,7 +24,7 @@ ROLES = {
     ("writes", "pubsub"): ("roles/pubsub.publisher",),
     ("writes", "storage"): ("roles/storage.objectUser",),
 }
-"""Declared access -> roles; `redis` and `ga4` are reached by network and by the property's own grants."""
+"""Declared access -> roles; `redis` and `sources` are reached by network, with tenants' own grants and credentials."""
 
 GENERATED = ("SCOUT_HASH_KEY",)
 """Secrets whose value is anything long that nobody can guess."""
@@ -118,6 +118,15 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
             f"gcloud secrets add-iam-policy-binding {secret} --quiet --member=serviceAccount:{account} "
             f"--role=roles/secretmanager.secretAccessor"
         )
+    for kind, _, names in (resource.partition(":") for resource in function.reads):
+        if kind == "secretmanager":
+            # Tenants' credentials alone: what a deployment itself needs is named otherwise.
+            only = f'resource.name.extract("secrets/{{name}}/").startsWith("{names.rstrip("*")}")'
+            yield (
+                f'gcloud projects add-iam-policy-binding "$CLOUDSDK_CORE_PROJECT" --quiet '
+                f"--condition={shlex.quote(f'title=tenants-credentials,expression={only}')} "
+                f"--member=serviceAccount:{account} --role=roles/secretmanager.secretAccessor"
+            )
     # `|` occurs in no value; gcloud's own delimiter, the comma, does in the issuers.
     settings = {**target.environment(), "THREADS": str(function.concurrency)}
     environment = "|".join(f"{name}={value}" for name, value in settings.items() if value)

@@ -101,7 +101,6 @@ class Sync:
         """
         tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
-        until = datetime.now(UTC).date()
         due = self._due(tenant_id, request.source)
         since = request.since or due
         with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
@@ -117,6 +116,8 @@ class Sync:
                     failed = self._failures(run_id)
                     if since <= due and not failed:
                         # Days before `since` that nobody has pulled yet, and what was refused, stay due.
+                        # What changed while it was pulled, by slices that may take days, is due as well.
+                        until = tracker.progress.started_at.date()
                         cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
                         self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
                     self._ended(request, failed)
@@ -148,9 +149,9 @@ class Sync:
             raise
 
     def _failures(self, run_id: str) -> list[str]:
-        """What the source refused of this run, by collection."""
+        """What the source refused of this run, or said that it had and did not give, by collection."""
         found = self._ops.find("arrivals", where=[("run_id", "==", run_id)])
-        return [f"{values['collection_name']}: {values['failed']}" for _, values in found if values.get("failed")]
+        return [said for _, values in found if (said := _shortage(Arrivals.model_validate(values)))]
 
     def _ended(self, request: SyncRequested, failed: list[str]) -> None:
         if failed:
@@ -331,6 +332,15 @@ def kind_of(source: str) -> SourceKind:
 def stamped(tenant_id: str, source: str, run_id: str, asked_at: datetime) -> dict[str, Any]:
     """What every raw row carries beside what its source says of it; asked_at: when the source was asked, not later."""
     return {"tenant_id": tenant_id, "source": source, "sync_run_id": run_id, "synced_at": asked_at}
+
+
+def _shortage(entry: Arrivals) -> str | None:
+    there = sum(entry.days().values()) + sum(entry.days_unchanged().values())
+    if entry.failed:
+        return f"{entry.collection_name}: {entry.failed}"
+    if entry.reported is not None and there < entry.reported:
+        return f"{entry.collection_name}: {there} of {entry.reported} rows that the source reported came"
+    return None
 
 
 def _asked(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:

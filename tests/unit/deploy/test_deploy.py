@@ -116,13 +116,22 @@ def test_the_hash_key_is_made_once_and_reaches_those_that_need_it_alone(tmp_path
     made = next(number for number, call in enumerate(called) if call.startswith("gcloud secrets create SCOUT_HASH_KEY"))
     for function in FUNCTIONS.values():
         deployed = [call for call in called if call.startswith(f"gcloud functions deploy {function.dashed} ")]
-        given = [call for call in called if "secretAccessor" in call and f":{function.service_account}@" in call]
+        mine = [call for call in called if f":{function.service_account}@" in call]
+        given = [call for call in mine if call.startswith("gcloud secrets add-iam-policy-binding")]
         assert len(given) == len(function.secrets)
         for secret in function.secrets:
             assert f"{secret}={secret}:latest" in deployed[0]
             assert made < called.index(given[0]) < called.index(deployed[0])
     assert "SCOUT_HASH_KEY" in FUNCTIONS["stream_document"].secrets
     assert "SCOUT_HASH_KEY" not in FUNCTIONS["run_detectors"].secrets
+
+
+def test_tenants_credentials_are_read_by_those_that_pull_sources_alone_and_no_other_secret_by_them(tmp_path):
+    _, called = run_played(TARGET, tmp_path)
+    found = [call for call in called if "tenants-credentials" in call]
+    accounts = {re.search(r"serviceAccount:([\w-]+)@", call)[1] for call in found}
+    assert accounts == {"sync-source", "check-source", "receive-webhook"}
+    assert all('startsWith("scout-")' in call for call in found)
 
 
 def test_every_database_has_an_id_that_google_takes(lines):

@@ -42,6 +42,7 @@ class PlayedSource:
         self.broken_everywhere = False
         self.error: Exception = Unavailable("GA4 is not available")
         self.rows = ROWS
+        self.reported: int | None = None
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         self.since = pull.since
@@ -56,7 +57,7 @@ class PlayedSource:
             documents = [(f"row-{n}", {"date": day_of(n), "number": n, **common}) for n in numbers]
             position = str(offset + len(documents))
             more = int(position) < self.rows
-            yield Page(documents, position if more else None, self.rows)
+            yield Page(documents, position if more else None, self.reported or self.rows)
             if not more:
                 return
 
@@ -613,6 +614,17 @@ def test_a_report_that_the_source_refuses_costs_no_other_and_is_due_again(world:
     assert world.run(run_id="run-2")["refused"] == 0
     assert state(world)["state"] == "connected"
     assert "cursors/demo:ga4" in world.ops.documents
+
+
+def test_two_rows_instead_of_thousands_are_seen_at_once_and_due_again(world: World):
+    world.source.reported = 2_000
+    world.run()
+    assert state(world)["state"] == "failing"
+    assert f"ga_countries: {ROWS} of 2000 rows that the source reported came" in state(world)["message"]
+    assert "cursors/demo:ga4" not in world.ops.documents
+    world.source.reported = None
+    world.run(run_id="run-2")
+    assert state(world)["state"] == "connected"
 
 
 def test_a_source_that_refuses_everything_is_refused(world: World):
