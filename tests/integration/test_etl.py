@@ -148,7 +148,7 @@ def loaded(warehouse, sample):
 def test_every_entity_type_of_the_loop_gets_rows_and_is_mapped(loaded):
     types = {kind for _, kind, _ in loaded.metrics()}
     assert types == {
-        "page", "landing_page", "device", "browser", "source_medium", "channel", "campaign", "funnel_step",
+        "page", "landing_page", "device", "browser", "source_medium", "channel", "funnel_step",
         "property", "event", "source_table",
     }  # fmt: skip
     mapped = loaded.rows("SELECT entity_type, entity_id, first_seen, last_seen FROM `{dataset}.entity_map`")

@@ -12,7 +12,7 @@ from shared.analytics.entities.web import WEB
 GROUPS: tuple[Group, ...] = (
     Group("web", WEB),
     Group("site", SITE),
-    Group("ads", ADS),
+    Group("ads", ADS, aliases=True),
     Group("search", SEARCH, aliases=True),
     Group("email", EMAIL, aliases=True),
     Group("payments", PAYMENTS),
