@@ -2,7 +2,7 @@
 
 Rows are asked for in order of id, so that what is added comes last. What is deleted moves the rest forward: each page
 begins with the last row of the page before, and where it does not, the walk goes back until it does. No row is given
-twice; how many the vendor says there are is kept beside, and whoever counts what arrived can compare.
+twice, none is skipped; and at the end the vendor's own total is told, so that whoever counts what arrived can compare.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,36 +16,35 @@ from shared.errors import Rejected
 LIMIT = 100
 """The most rows that an answer holds."""
 ORDER = {"orders[id]": "ASC"}
-IDLE = 6
+IDLE = 12
 """Answers in a row without a new row, after which no more are expected, whatever the vendor says there are."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a walk is: rows before it, the last one's id, how many were left out, and the vendor's first total."""
+    """Where a walk is: how many rows lie before it, the last one's id, and how many of them were left out."""
 
     offset: int = 0
     last_id: int = 0
     left_out: int = 0
-    total: int | None = None
 
     @classmethod
     def read(cls, position: str) -> "Place":
         """A place as `text` wrote it; "" is the beginning."""
-        if not position:
-            return cls()
-        offset, last_id, left_out, total = position.split(":")
-        return cls(int(offset), int(last_id), int(left_out), int(total) if total else None)
+        return cls(*map(int, position.split(":"))) if position else cls()
 
     @property
     def text(self) -> str:
         """A position to go on from."""
-        return f"{self.offset}:{self.last_id}:{self.left_out}:{'' if self.total is None else self.total}"
+        return f"{self.offset}:{self.last_id}:{self.left_out}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """New rows of one answer, the whole answer, the place after them, how many there are in all, and whether more."""
+    """New rows of one answer, the whole answer, the place after them, how many there are in all, and whether more.
+
+    total is None where the vendor does not say, or has not been asked yet.
+    """
 
     rows: Sequence[Mapping[str, Any]]
     answer: Mapping[str, Any]
@@ -56,24 +55,24 @@ class Found:
 
 def walk(api: Rest, path: str, key: str, parameters: Mapping[str, Any], place: Place) -> Iterator[Found]:
     """All rows of a list from a place on, by offset."""
-    idle = size = 0
+    idle, size, overlap = 0, LIMIT, 1
     while True:
-        asked = max(0, place.offset - 1)
+        asked = max(0, place.offset - overlap)
         answer = api.get(f"/api/3/{path}", {**parameters, **ORDER, "limit": LIMIT, "offset": asked})
-        rows, ids, now = _rows(answer, key, path)
-        place, total = _counted(place, now)
-        size = len(ids) or size or LIMIT
-        if asked and (not ids or ids[0] > place.last_id) and idle < IDLE:
-            # Rows before were deleted: those that moved forward would be missed.
-            idle += 1
-            place = replace(place, offset=max(0, asked - size))
-            continue
-        fresh = _fresh(rows, place)
-        end = asked + len(ids)
-        place = replace(place, offset=max(end, place.offset), last_id=max(place.last_id, *ids, 0))
-        idle = 0 if fresh else idle + 1
+        rows, ids, total = _rows(answer, key, path)
+        size, end = len(ids) or size, asked + len(ids)
+        # Where the page does not begin with the last row, rows before it were deleted: some would be skipped.
+        moved = asked > 0 and overlap > 0 and (not ids or ids[0] > place.last_id)
+        fresh = [] if moved else _fresh(rows, place)
+        # Only a page that joins on to the last row is known to lie where it was asked for: some come twice.
+        joins = asked == 0 or overlap == 0 or ids[:1] == [place.last_id]
         # An answer that has nothing new although there is more is the one before once more, or none at all.
-        over = end >= now if fresh and now is not None else end == now or (not fresh and now is None) or idle >= IDLE
+        over = idle >= IDLE or (joins and not moved and (not fresh if total is None else end == total))
+        # Of a page that holds no row but the last one, the next begins behind it.
+        overlap = 0 if not fresh and not moved and end == place.offset else 1
+        offset = max(0, asked - size) if moved else max(end, place.offset)
+        place = replace(place, offset=offset, last_id=max([place.last_id, *(int(row["id"]) for row in fresh)]))
+        idle = 0 if fresh else idle + 1
         if fresh or over:
             yield Found(fresh, answer, place, total, more=not over)
         if over:
@@ -83,19 +82,19 @@ def walk(api: Rest, path: str, key: str, parameters: Mapping[str, Any], place: P
 def walk_by_id(api: Rest, path: str, key: str, parameters: Mapping[str, Any], place: Place) -> Iterator[Found]:
     """The same of contacts, which can be asked for from an id on: far down a long list that is much faster.
 
+    What the vendor counts then, all or the rest, is not said: it is asked at the end how many there are.
     https://developers.activecampaign.com/reference/pagination
     """
     idle = 0
     while True:
         after = {"id_greater": place.last_id} if place.last_id else {}
         answer = api.get(f"/api/3/{path}", {**parameters, **ORDER, **after, "limit": LIMIT})
-        rows, ids, now = _rows(answer, key, path)
+        rows, ids, _ = _rows(answer, key, path)
         fresh = _fresh(rows, place)
-        over = not ids or idle >= IDLE
-        # Of the rest alone, or of all: what the vendor counts then is not said. So all are counted at both ends.
-        place, total = _counted(place, now if not after else how_many(api, path, parameters) if over else place.total)
-        place = replace(place, offset=place.offset + len(fresh), last_id=max(place.last_id, *ids, 0))
+        place = replace(place, offset=place.offset + len(fresh), last_id=max([place.last_id, *ids]))
         idle = 0 if fresh else idle + 1
+        total = None if fresh else how_many(api, path, parameters)
+        over = not fresh and (idle >= IDLE or (not ids and (total is None or total <= place.offset)))
         if fresh or over:
             yield Found(fresh, answer, place, total, more=not over)
         if over:
@@ -124,13 +123,6 @@ def _rows(answer: Any, key: str, path: str) -> tuple[Sequence[Mapping[str, Any]]
     if any(later < earlier for earlier, later in pairwise(ids)):
         raise Rejected("ActiveCampaign does not keep the order of ids", asked=path)
     return rows, ids, _total(answer)
-
-
-def _counted(place: Place, now: int | None) -> tuple[Place, int | None]:
-    """The place with the first total, and the total to compare with: what was deleted or added meanwhile is no loss."""
-    first = now if place.total is None else place.total
-    told = [total for total in (first, now) if total is not None]
-    return replace(place, total=first), min(told, default=None)
 
 
 def _total(answer: Any) -> int | None:

@@ -1,6 +1,5 @@
 """The sample's mails: what is planted into them stands out, on some days of the week, and its parts agree.
 
-
 The rules are restated here from docs/detectors, over the account's own objects; nothing of the detectors' code is used.
 """
 
