@@ -52,13 +52,13 @@ def lives() -> Iterator[Life]:
     """All of them. Of late more end (sub_churn_spike) and more step down (sub_downgrade_wave) than used to."""
     for number in range(118):
         switch, then = (number % 4 + 1, "club_plus_month") if number % 20 == 7 else (None, "")
-        periods = 6 + number % 5 if number % 3 == 0 else number % 3
+        periods = 6 + number % 5 if number % 3 == 0 else number % 3 - 1
         yield Life("club_month", periods, into=1 + number * 7 % 28, trial=number % 4 == 1, switch=switch, then=then)
-    for number in range(32):
-        yield Life("club_month", 1 + number % 6, ends=1 + number * 28 // 32, unpaid=number % 9 == 4)
-    for number in range(40):
+    for number in range(36):
+        yield Life("club_month", 1 + number % 6, ends=1 + number * 28 // 36, unpaid=number % 9 == 4)
+    for number in range(34):
         yield Life(
-            "club_month", 1 + number % 5, ends=31 + number * 58 // 40, unpaid=number % 9 == 4, trial=number % 5 == 2
+            "club_month", 1 + number % 5, ends=32 + number * 57 // 34, unpaid=number % 9 == 4, trial=number % 5 == 2
         )
     for number in range(40):
         yield Life("club_month", 1 + number % 4, ends=92 + number * 190 // 40, unpaid=number % 9 == 4)

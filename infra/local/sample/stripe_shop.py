@@ -36,7 +36,7 @@ SOURCES = {
 REGULARS, LOST = 12, 3
 REGULAR_DAYS, LOST_DAYS = 9, 28
 """Regulars buy every so many days; the first few of them have not for so many (cust_high_value_at_risk)."""
-OLD_ORDERS = 70
+OLD_ORDERS = 110
 """Orders of the ten months before, for which there is no revenue of Google Analytics to agree with."""
 REFUNDED, REFUNDED_OF_LATE, OF_LATE = 80, 12, 25
 """One order in so many is given back, and, in so many last days, one in fewer (revenue_refund_spike)."""

@@ -15,7 +15,7 @@ GROUPS: tuple[Group, ...] = (
     Group("ads", ADS, aliases=True),
     Group("search", SEARCH, aliases=True),
     Group("email", EMAIL, aliases=True),
-    Group("payments", PAYMENTS),
+    Group("payments", PAYMENTS, aliases=True),
     # Last: it tells how the others' rows were mapped.
     Group("data", DATA),
 )
