@@ -300,6 +300,8 @@ def expected_content():
     for row, where, since in published():
         for number in range((UNTIL - since).days + 1):
             day, word = since + timedelta(days=number), term(row["keyword_primary"])
+            if not (is_read("ga_landing_pages", day) or is_read("search_console_queries", day)):
+                continue
             one = {"content_age_days": number, "content_status": row["status"], "page": page_of(row["content_id"])}
             one |= {name: row.get(name) for name in ("title", "meta_description", "hub_id", "word_count")}
             one["ranking_position"] = row.get("ranking_position")
@@ -328,14 +330,10 @@ def expected_topics():
             for row, where, since in published()
             if row["status"] == "published" and row["content_id"] != "alone" and since <= day
         ]
-        if members:
-            found[day, "shoes"] = {"pieces": len(members)}
-            if is_read("ga_landing_pages", day):
-                pages = [landed.get((day, where), (0, 0.0)) for where in set(members) - {None}]
-                found[day, "shoes"] |= {
-                    "sessions": sum(one[0] for one in pages),
-                    "conversions": sum(one[1] for one in pages),
-                }
+        if members and is_read("ga_landing_pages", day):
+            pages = [landed.get((day, where), (0, 0.0)) for where in set(members) - {None}]
+            sessions, conversions = sum(one[0] for one in pages), sum(one[1] for one in pages)
+            found[day, "shoes"] = {"pieces": len(members), "sessions": sessions, "conversions": conversions}
     return found
 
 

@@ -8,6 +8,7 @@ from tests.support.detectors import Row, series
 
 FOUND = {
     ("content_decay", "content", "decay", "down"),
+    ("content_decay", "content", "unmeasured last year", "down"),
     ("content_thin_ranking", "content", "thin", "level"),
     ("content_no_traffic", "content", "unread", "level"),
     ("content_hub_orphan_spoke", "content", "spoke", "level"),
@@ -70,12 +71,19 @@ def _season(ago: int) -> Row:
     return {"sessions": 20 if low else 80, "conversions": 1.0}
 
 
+def _late(ago: int) -> Row:
+    """It fell, and nobody measured where visits came from a year ago."""
+    row: Row = {"sessions": 20 if ago < 90 else 80, "conversions": 1.0}
+    return {**row, "attributes": {"organic_sessions": None}} if ago > 300 else row
+
+
 def found() -> Iterator[Row]:
     """One entity for each detector that it finds."""
     yield from _site(base_pieces=8)
     fallen = changed({"sessions": 80, "conversions": 1.0}, {"sessions": 20, "conversions": 1.0}, days=90)
     yield from _piece("decay", 300, fallen)
     yield from _piece("season", 600, _season)
+    yield from _piece("unmeasured last year", 600, _late)
     ranked = {**PEER, "impressions": 40, "position": 12.0}
     yield from _piece("thin", 900, steady(**ranked), word_count=400, ranking_position=12)
     yield from _piece("unread", 400, steady(sessions=0, conversions=0.0))

@@ -1,6 +1,7 @@
 {% from "analytics/sql/pages.jinja" import path %}
 {% from "analytics/sql/search/parts.jinja" import pieces, position, queries, told_by, visits %}
--- A piece has a row for every day since it was published, visited or not; drafts have none.
+-- A piece has a row for every day since it was published on which visits or searches were read, had it some or none;
+-- drafts have none.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
@@ -82,3 +83,4 @@ LEFT JOIN organic ON organic.day = calendar.day AND organic.path = pieces.path
 LEFT JOIN shown ON shown.day = calendar.day AND shown.path = pieces.path
 LEFT JOIN queries AS ranked
   ON ranked.day = calendar.day AND ranked.path = pieces.path AND ranked.keyword = pieces.keyword
+WHERE visited.is_read OR searched.is_read

@@ -1,5 +1,6 @@
 {% from "analytics/sql/search/parts.jinja" import pieces, told_by, visits %}
--- A hub and its spokes, those that are published; a page counts once, however many pieces it holds.
+-- A hub and its spokes, those that are published, on days on which visits were read; a page counts once, however many
+-- pieces it holds.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
@@ -26,12 +27,10 @@ members AS (
 SELECT
   members.day AS date,
   members.topic AS entity_id,
-  IF(ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(SUM(visits.sessions), 0), NULL) AS sessions,
-  IF(
-    ANY_VALUE(visited.is_read) AND COUNT(members.path) > 0, COALESCE(SUM(visits.conversions), 0), NULL
-  ) AS conversions,
+  IF(COUNT(members.path) > 0, COALESCE(SUM(visits.sessions), 0), NULL) AS sessions,
+  IF(COUNT(members.path) > 0, COALESCE(SUM(visits.conversions), 0), NULL) AS conversions,
   JSON_OBJECT('pieces', SUM(members.pieces)) AS attributes
 FROM members
-INNER JOIN visited ON visited.day = members.day
+INNER JOIN visited ON visited.day = members.day AND visited.is_read
 LEFT JOIN visits ON visits.day = members.day AND visits.path = members.path
 GROUP BY members.day, members.topic
