@@ -88,7 +88,8 @@ CONTACTS = Kind(
     changed=("cdate", "udate", "adate", "edate", "last_open_date", "last_click_date", "bounced_date", "deleted_at"),
     lasts=True,
 )
-KINDS = (CAMPAIGNS, MESSAGES, AUTOMATION_MAILS, AUTOMATIONS, BLOCKS, PASSAGES, LISTS, CONTACTS)
+KINDS = (MESSAGES, CONTACTS, PASSAGES, AUTOMATIONS, BLOCKS, LISTS, CAMPAIGNS, AUTOMATION_MAILS)
+"""As they are pulled: campaigns last, as more must be asked about each of them."""
 
 
 def is_of_automation(row: Row) -> bool:
