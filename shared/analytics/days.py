@@ -19,6 +19,11 @@ class Changes:
     days: Mapping[str, frozenset[date]]
     stands: Mapping[str, date]
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The raw tables in which something changed."""
+        return tuple(name for name in {**self.days, **self.stands} if name)
+
     def of(self, tables: Sequence[str], late_days: int = 0) -> list[date]:
         """Days that rows of these tables tell of, and so many before each of them, oldest first."""
         told = frozenset[date]().union(*(self.days.get(table, frozenset()) for table in tables))

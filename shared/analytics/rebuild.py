@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shared.analytics.days import Changes, is_dated, stock_days
-from shared.analytics.entities import ENTITIES, RAW_TABLES, Entity, Group
+from shared.analytics.days import Changes, stock_days
+from shared.analytics.entities import ENTITIES, Entity, Group
+from shared.analytics.raw import raw_tables
 from shared.analytics.records import ArrivalDay, DailyEntityMetrics, EntityAlias, EntityMap
 from shared.ops.records import StageCount
 from shared.ops.stage_counts import stage_count
@@ -28,11 +29,16 @@ class Work:
     @classmethod
     def of(cls, group: Group, changed: Changes, made_until: date | None, until: date) -> "Work":
         """From what changed; made_until: the day until which the group's stocks were made; until: the last to make."""
-        flows = [changed.of(entity.tables, entity.late_days) for entity in group.entities if not entity.stock_days]
+
+        def tables(entity: Entity) -> tuple[str, ...]:
+            return changed.tables if entity.of_all else entity.tables
+
+        flows = [changed.of(tables(entity), entity.late_days) for entity in group.entities if not entity.stock_days]
         stocks = {}
-        for longest in sorted({entity.stock_days for entity in group.entities} - {0}):
+        # The longest first: what has arrived is told by how much each table holds.
+        for longest in sorted({entity.stock_days for entity in group.entities} - {0}, reverse=True):
             begins = [
-                changed.since(entity.tables, entity.late_days)
+                changed.since(tables(entity), entity.late_days)
                 for entity in group.entities
                 if entity.stock_days == longest
             ]
@@ -166,7 +172,7 @@ class Rebuild:
 
 def entity_sql(group: Group, entity: Entity, dataset: str) -> str:
     """The SELECT of one entity's rows."""
-    return render(group.sql(entity), dataset=dataset, tables=[*filter(is_dated, RAW_TABLES)], entity=entity)
+    return render(group.sql(entity), dataset=dataset, tables=raw_tables(), entity=entity)
 
 
 def sources() -> dict[str, str]:

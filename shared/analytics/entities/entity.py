@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Entity:
     """One entity type.
 
-    table: the raw table whose rows it is made of, "" where of all; reads: further ones that its SQL looks into.
+    table: the raw table whose rows it is made of, "" where of none; reads: further ones that its SQL looks into.
+    of_all: True where it is made of every raw table.
     columns: what its SQL yields besides date and entity_id, all columns of daily_entity_metrics.
     keys: what it yields in `attributes`, of the registry in attributes.py.
     dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
@@ -30,6 +31,7 @@ class Entity:
     reads: tuple[str, ...] = ()
     stock_days: int = 0
     late_days: int = 0
+    of_all: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

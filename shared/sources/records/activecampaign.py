@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from shared.schema.record import Collection, Dropped, Hashed, Immutable, Key, Table
-from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
 SO_FAR = "So far, since the automation began."
 
@@ -49,6 +49,9 @@ class AcMailing(AcRow):
     complaints: int | None = Field(None, ge=0, description="Marked as spam, as far as mailboxes report it.")
     forwards: int = Field(ge=0)
     replies: int = Field(ge=0)
+
+    measured = Measured(main="send_amt")
+    watched = ("utm_campaign", "message_id")
 
 
 class AcCampaign(AcMailing):
@@ -115,6 +118,7 @@ class AcContact(AcRow):
     deleted_at: datetime | None = None
     lists: list[AcMembership] = []
 
+    watched = ("email",)
     collection = Collection("tenants/{tenant_id}/ac_contacts")
     table = Table("aso_tenant_{tenant_id}.ac_contacts", partition_by="date", cluster_by=("contact_id",))
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.schema.record import Collection, Table
-from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
 
 class GaRow(SourceRow):
@@ -26,6 +26,8 @@ class GaSessions(GaRow):
     total_users: int = Field(ge=0)
     key_events: float = Field(ge=0)
     purchase_revenue: float
+
+    measured = Measured(main="sessions", sessions="sessions", revenue="purchase_revenue")
 
 
 class GaTotals(GaSessions):
@@ -48,6 +50,7 @@ class GaTrafficSource(GaSessions):
     session_default_channel_group: str
     new_users: int = Field(ge=0)
 
+    watched = ("session_source", "session_medium", "session_campaign_name")
     collection = Collection("tenants/{tenant_id}/ga_traffic_sources")
     table = Table(
         "aso_tenant_{tenant_id}.ga_traffic_sources",
@@ -65,6 +68,7 @@ class GaDeviceMetric(GaSessions):
     new_users: int = Field(ge=0)
     user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
+    watched = ("device_category", "user_engagement_duration")
     collection = Collection("tenants/{tenant_id}/ga_device_metrics")
     table = Table(
         "aso_tenant_{tenant_id}.ga_device_metrics",
@@ -81,6 +85,7 @@ class GaPagePerformance(GaSessions):
     screen_page_views: int = Field(ge=0)
     user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
+    watched = ("page_path", "user_engagement_duration")
     collection = Collection("tenants/{tenant_id}/ga_page_performance")
     table = Table(
         "aso_tenant_{tenant_id}.ga_page_performance",
@@ -96,6 +101,7 @@ class GaLandingPage(GaSessions):
     landing_page: str
     user_engagement_duration: int | None = Field(None, ge=0, description="Seconds in the foreground.")
 
+    watched = ("landing_page", "user_engagement_duration")
     collection = Collection("tenants/{tenant_id}/ga_landing_pages")
     table = Table(
         "aso_tenant_{tenant_id}.ga_landing_pages",
@@ -113,6 +119,7 @@ class GaFunnelEvent(GaRow):
     sessions: int = Field(ge=0)
     total_users: int = Field(ge=0)
 
+    measured = Measured(main="event_count")
     collection = Collection("tenants/{tenant_id}/ga_funnel_events")
     table = Table(
         "aso_tenant_{tenant_id}.ga_funnel_events",
@@ -176,6 +183,7 @@ class GaCountry(GaSessions):
     user_engagement_duration: int = Field(ge=0, description="Seconds in the foreground.")
     ecommerce_purchases: int = Field(ge=0, description="Purchase events.")
 
+    watched = ("country",)
     collection = Collection("tenants/{tenant_id}/ga_countries")
     table = Table(
         "aso_tenant_{tenant_id}.ga_countries",
@@ -191,6 +199,7 @@ class GaPageScroll(GaRow):
     page_path: str
     event_count: int = Field(ge=0)
 
+    measured = Measured(main="event_count")
     collection = Collection("tenants/{tenant_id}/ga_page_scrolls")
     table = Table(
         "aso_tenant_{tenant_id}.ga_page_scrolls",
@@ -207,6 +216,7 @@ class GaErrorPage(GaRow):
     page_title: str
     screen_page_views: int = Field(ge=0)
 
+    measured = Measured(main="screen_page_views")
     collection = Collection("tenants/{tenant_id}/ga_error_pages")
     table = Table(
         "aso_tenant_{tenant_id}.ga_error_pages",
@@ -224,6 +234,7 @@ class GaFunnelEventDevice(GaRow):
     event_count: int = Field(ge=0)
     sessions: int = Field(ge=0)
 
+    measured = Measured(main="event_count")
     collection = Collection("tenants/{tenant_id}/ga_funnel_event_devices")
     table = Table(
         "aso_tenant_{tenant_id}.ga_funnel_event_devices",
@@ -240,6 +251,7 @@ class GaRepeatedTransaction(GaRow):
     ecommerce_purchases: int = Field(ge=0, description="Purchase events.")
     purchase_revenue: float = Field(description="Of all of them.")
 
+    measured = Measured(main="ecommerce_purchases", revenue="purchase_revenue")
     collection = Collection("tenants/{tenant_id}/ga_repeated_transactions")
     table = Table(
         "aso_tenant_{tenant_id}.ga_repeated_transactions",

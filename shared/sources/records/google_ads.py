@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.schema.record import Collection, Table
-from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
 
 class GoogleAdsRow(SourceRow):
@@ -25,6 +25,10 @@ class GoogleAdsRow(SourceRow):
     cost: float = Field(ge=0)
     conversions: float = Field(ge=0)
     conversions_value: float
+
+    measured = Measured(
+        main="cost", cost="cost", amount="cost", currency="currency", alias_of="campaign", alias="campaign_id"
+    )
 
 
 class GoogleAdsCampaign(GoogleAdsRow):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.schema.record import Collection, Table
-from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
 
 class SearchConsoleQuery(SourceRow):
@@ -20,6 +20,8 @@ class SearchConsoleQuery(SourceRow):
     ctr: float = Field(ge=0, le=1, description="clicks / impressions.")
     position: float = Field(ge=1, description="Mean over the impressions; 1 is the first.")
 
+    measured = Measured(main="impressions")
+    watched = ("query", "page")
     collection = Collection("tenants/{tenant_id}/search_console_queries", indexes=(("query", "date"),))
     table = Table(
         "aso_tenant_{tenant_id}.search_console_queries",

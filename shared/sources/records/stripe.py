@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from shared.schema.record import Collection, Hashed, Immutable, Json, Key, Personal, Table
-from shared.sources.records.row import RETENTION_DAYS, SourceRow
+from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
 Money = Annotated[Decimal, Field(max_digits=38, decimal_places=9)]
 """An amount that a NUMERIC column holds."""
@@ -64,6 +64,8 @@ class StripeCharge(StripeRow):
     lines: list[StripeChargeLine] = []
     metadata: Personal[Json] = Field(default_factory=dict)
 
+    measured = Measured(main="amount", revenue="amount", amount="amount", currency="currency")
+    watched = ("customer_id", "email", "payment_method_type", "product_id")
     collection = Collection("tenants/{tenant_id}/stripe_charges")
     table = Table(
         "aso_tenant_{tenant_id}.stripe_charges",
@@ -84,6 +86,7 @@ class StripeRefund(StripeRow):
     status: str | None = Field(None, description="pending, requires_action, succeeded, failed or canceled.")
     reason: str | None = Field(None, description="duplicate, fraudulent, requested_by_customer, ...")
 
+    measured = Measured(main="amount", amount="amount", currency="currency")
     collection = Collection("tenants/{tenant_id}/stripe_refunds")
     table = Table(
         "aso_tenant_{tenant_id}.stripe_refunds",
@@ -104,6 +107,7 @@ class StripeDispute(StripeRow):
     status: str = Field(description="needs_response, under_review, won, lost, warning_..., prevented.")
     reason: str | None = Field(None, description="fraudulent, product_not_received, duplicate, ...")
 
+    measured = Measured(main="amount", amount="amount", currency="currency")
     collection = Collection("tenants/{tenant_id}/stripe_disputes")
     table = Table(
         "aso_tenant_{tenant_id}.stripe_disputes",
@@ -124,6 +128,7 @@ class StripeCustomer(StripeRow):
     deleted_at: datetime | None = None
     metadata: Personal[Json] = Field(default_factory=dict)
 
+    watched = ("email", "country")
     collection = Collection("tenants/{tenant_id}/stripe_customers")
     table = Table(
         "aso_tenant_{tenant_id}.stripe_customers",
@@ -190,6 +195,9 @@ class StripeSubscribed(StripeRow):
     cancellation_reason: str | None = Field(
         None, description="cancellation_requested, payment_failed or payment_disputed."
     )
+
+    measured = Measured(amount="mrr", currency="currency")
+    watched = ("price_id",)
 
 
 class StripeSubscription(StripeSubscribed):
@@ -289,6 +297,8 @@ class StripeInvoice(StripeRow):
     uncollectible_at: datetime | None = None
     lines: list[StripeInvoiceLine] = []
 
+    measured = Measured(amount="total", currency="currency")
+    watched = ("customer_id",)
     collection = Collection("tenants/{tenant_id}/stripe_invoices")
     table = Table(
         "aso_tenant_{tenant_id}.stripe_invoices",
