@@ -120,23 +120,34 @@ def _load(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
 
         runs: dict[str, str] = {}
 
+        def said_of(source: str, say: Callable[[str], None]) -> Callable[[str], None]:
+            return lambda text: say(f"{source} {text}")
+
         def sync(say: Callable[[str], None]) -> None:
             for source in shop.SETTINGS["sources"]:
                 runs[source] = _press_sync(cloud, source)
             for source, run_id in runs.items():
-                _until_done(cloud, clients, run_id, lambda text, source=source: say(f"{source} {text}"))
+                _until_done(cloud, clients, run_id, said_of(source, say))
 
         def each(pattern: str) -> Callable[[Callable[[str], None]], None]:
             def wait(say: Callable[[str], None]) -> None:
                 for source, run_id in runs.items():
                     name = pattern.format(run_id)
-                    _until_done(cloud, clients, name, lambda text, source=source: say(f"{source} {text}"))
+                    _until_done(cloud, clients, name, said_of(source, say))
 
             return wait
 
+        def aggregated(say: Callable[[str], None]) -> None:
+            each("etl-{}")(say)
+            for source, run_id in list(runs.items()):
+                found = clients.progress.get(f"etl-{run_id}")
+                if found is not None and found.counts.get("covered"):
+                    # Another source's run has seen its rows, too: detectors follow that one.
+                    del runs[source]
+
         stage("tenant", tenant)
         stage("sync", sync)
-        stage("stream and etl", each("etl-{}"))
+        stage("stream and etl", aggregated)
         stage("detectors", each("detectors-etl-{}"))
         stage("opportunities", each("detectors-etl-{}-opportunities"))
         stage("drain", lambda say: _drained(cloud))

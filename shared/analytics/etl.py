@@ -31,6 +31,9 @@ from shared.tenants.records import Tenant
 OVERLAP = timedelta(minutes=10)
 """How long after its stamp a row may still become visible in the log (see shared/streaming/merge.py)."""
 LEASE_SECONDS = 600
+SYNCS_AT_ONCE = 30
+COVERED_KEPT = 200
+"""Syncs that are remembered as aggregated: more than can still be waiting to be."""
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -45,6 +48,16 @@ class EtlResult:
     changed: int
     months_changed: int
     leaks: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What its progress says."""
+        told = {name: getattr(self, name) for name in ("days", "rows_in", "rows_out", "refused")}
+        return told | {"leaks": len(self.leaks)}
+
+
+NOTHING = EtlResult(days=0, rows_in=0, rows_out=0, refused=0, changed=0, months_changed=0, leaks=())
+"""What a run did whose sync another run has seen."""
 
 
 class Etl:
@@ -96,23 +109,34 @@ class Etl:
         with self._leases.hold(f"etl:{tenant_id}", LEASE_SECONDS) as held:
             if not held:
                 raise Unavailable("an ETL of this tenant is running", tenant_id=tenant_id)
-            counts = self._arrived(tenant_id, sync_run_id) if sync_run_id else []
+            done_by = self._state(tenant_id).covered.get(sync_run_id or "")
             with self._progress.track(run_id, "etl", tenant_id) as tracker:
-                result = self._rebuild(tenant_id, run_id, counts, full, tracker)
-                tracker.step(
-                    counts={
-                        "days": result.days,
-                        "rows_in": result.rows_in,
-                        "rows_out": result.rows_out,
-                        "refused": result.refused,
-                        "leaks": len(result.leaks),
-                    }
-                )
-                self._publisher.publish(EtlFinished(tenant_id=tenant_id, run_id=run_id))
-                if sync_run_id:
-                    # All of a sync is in the log by now: one merge, and views no longer read it as a tail.
-                    self._publisher.publish(MergeRequested(tenant_id=tenant_id, force=True))
+                if done_by is None:
+                    syncs = self._syncs(tenant_id, sync_run_id) if sync_run_id else []
+                    arrivals = [count for each in syncs for count in self._arrived(tenant_id, each)]
+                    result = self._rebuild(tenant_id, run_id, syncs, arrivals, full, tracker)
+                    tracker.step(counts=result.counts)
+                else:
+                    result = NOTHING
+                    tracker.step(counts={"covered": int(done_by != run_id)})
+                if done_by in (None, run_id):
+                    self._publisher.publish(EtlFinished(tenant_id=tenant_id, run_id=run_id))
+                    if sync_run_id:
+                        # All of a sync is in the log by now: one merge, and views no longer read it as a tail.
+                        self._publisher.publish(MergeRequested(tenant_id=tenant_id, force=True))
         return result
+
+    def _syncs(self, tenant_id: str, sync_run_id: str) -> list[str]:
+        """The sync, and all others that have ended and that no run has seen: sources that are pulled together are
+        aggregated together, once.
+        """
+        covered = self._state(tenant_id).covered
+        ended = [
+            found.run_id
+            for found in self._progress.latest(tenant_id, SYNCS_AT_ONCE)
+            if found.kind == "sync" and found.status == "done" and found.run_id not in covered
+        ]
+        return sorted({sync_run_id, *ended})
 
     def _arrived(self, tenant_id: str, sync_run_id: str) -> list[StageCount]:
         """What a sync wrote and what arrived of it, recorded. Unavailable until they agree or patience ends."""
@@ -121,7 +145,13 @@ class Etl:
         return counts
 
     def _rebuild(
-        self, tenant_id: str, run_id: str, arrivals: list[StageCount], full: bool, tracker: Tracker
+        self,
+        tenant_id: str,
+        run_id: str,
+        syncs: list[str],
+        arrivals: list[StageCount],
+        full: bool,
+        tracker: Tracker,
     ) -> EtlResult:
         started, tenant = self._now(), self._tenant(tenant_id)
         state = self._state(tenant_id)
@@ -146,6 +176,7 @@ class Etl:
             seen_until=started - OVERLAP,
             stocks_until={**state.stocks_until, **made},
             rolled_up=state.rolled_up or bool(days),
+            covered=dict([*state.covered.items(), *((each, run_id) for each in syncs)][-COVERED_KEPT:]),
         )
         self._ops.put(f"etl/{tenant_id}", state.document())
         aggregated = [count for count in counts if count.stage == "etl"]

@@ -183,6 +183,7 @@ class EtlState(Record):
     tenant_id: Key[str]
     seen_until: datetime
     stocks_until: dict[str, Day] = Field({}, description="Group of entities -> the last day its stocks were made of.")
+    covered: dict[str, str] = Field({}, description="Sync -> the run that has seen all of its rows.")
     rolled_up: bool = Field(False, description="True once the months of all days were rolled up.")
 
     collection = Collection("etl", database="ops")

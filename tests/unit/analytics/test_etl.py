@@ -1,5 +1,6 @@
 """When the ETL runs, waits and tells; what its SQL does is tested on the emulator."""
 
+import copy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -62,10 +63,11 @@ class World:
             }
         )
         self.leases = Leases(self.ops, lambda: self.now)
+        self.progress = ProgressBook(self.ops, lambda: self.now)
         self.etl = Etl(
             self.warehouse,
             self.ops,
-            ProgressBook(self.ops, lambda: self.now),
+            self.progress,
             self.leases,
             self.publisher,
             lambda tenant_id: Tenant(tenant_id=tenant_id, created_at=NOW, updated_at=NOW),
@@ -267,7 +269,8 @@ def test_pushed_message_is_worked_and_its_repeat_ends_the_same(world: World, cli
     states = []
     for _ in range(2):
         assert handle(pushed(message), clients).status_code == 204
-        states.append(dict(world.ops.documents))
+        states.append(copy.deepcopy(world.ops.documents))
+    assert states[1]["progress/etl-sync-1"]["counts"].pop("covered") == 0
     assert states[0] == states[1]
 
 
@@ -283,3 +286,28 @@ def test_only_after_a_sync_the_current_tables_are_merged(world: World):
     assert [type(message).__name__ for message in world.publisher.messages] == ["EtlFinished"]
     world.etl.run("demo", "etl-2", sync_run_id="sync-1")
     assert world.publisher.messages[-1] == MergeRequested(tenant_id="demo", force=True)
+
+
+def test_syncs_that_ended_meanwhile_are_aggregated_together_once(world: World):
+    world.write_ledger()
+    for name, status in (("sync-2", "done"), ("sync-3", "running")):
+        world.progress.request(name, "sync", "demo")
+        world.ops.documents[f"progress/{name}"]["status"] = status
+    world.etl.run("demo", "etl-sync-1", "sync-1")
+    world.etl.run("demo", "etl-sync-2", "sync-2")
+    assert [message.run_id for message in world.publisher.messages if isinstance(message, EtlFinished)] == [
+        "etl-sync-1"
+    ]
+    assert len(world.since) == 1
+    assert world.ops.documents["progress/etl-sync-2"]["counts"]["covered"] == 1
+    world.etl.run("demo", "etl-sync-3", "sync-3")
+    assert len(world.since) == 2
+
+
+def test_a_run_that_died_before_it_said_so_says_it_when_it_is_repeated(world: World):
+    world.write_ledger()
+    world.etl.run("demo", "etl-sync-1", "sync-1")
+    world.publisher.messages.clear()
+    world.etl.run("demo", "etl-sync-1", "sync-1")
+    assert [type(message) for message in world.publisher.messages] == [EtlFinished, MergeRequested]
+    assert len(world.since) == 1
