@@ -1,4 +1,4 @@
-"""Campaigns, ad groups and search terms: what Google Ads tells, and what Google Analytics tells of the same campaigns."""
+"""Campaigns, ad groups and search terms: what Google Ads tells of them, and Google Analytics of the same campaigns."""
 
 from shared.analytics.entities.entity import Entity
 
