@@ -1,6 +1,6 @@
 """Ask one source of a tenant whether it takes the credentials, and say what they open.
 
-Trigger: HTTP (a person, Scheduler).
+Trigger: HTTP (a person, Scheduler): answers what came of it; Pub/Sub topic `check-requested` (push): notes it.
 Repeats: safe, because it reads one small thing and notes how the source does.
 """
 
@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from shared.runtime.clients import Clients, connect
 from shared.runtime.invocation import invocation
-from shared.sources.messages import CheckAsked
+from shared.sources.messages import CheckAsked, CheckRequested
 
 
 @functions_framework.http
@@ -19,7 +19,10 @@ def check_source(request: Request) -> Response:
 
 def handle(request: Request, clients: Clients) -> Response:
     with invocation(request, clients) as call:
-        asked = call.message(CheckAsked)
-        account = clients.sync.check(asked.tenant_id, asked.source)
-        call.outcome = {"source": asked.source, "state": "connected", "account": account}
+        if call.pushed:
+            call.outcome = clients.checks.run(call.message(CheckRequested))
+        else:
+            asked = call.message(CheckAsked)
+            account = clients.sync.check(asked.tenant_id, asked.source)
+            call.outcome = {"source": asked.source, "state": "connected", "account": account}
     return call.response

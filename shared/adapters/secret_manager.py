@@ -1,5 +1,7 @@
 """Credentials of tenants' sources in Secret Manager, by names made of the tenant's own: none can name another's."""
 
+from functools import cached_property
+
 from google.api_core import exceptions
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
@@ -13,7 +15,12 @@ class SecretManager:
 
     def __init__(self, project: str, client: SecretManagerServiceClient | None = None) -> None:
         self._project = project
-        self._client = client or SecretManagerServiceClient()
+        self._given = client
+
+    @cached_property
+    def _client(self) -> SecretManagerServiceClient:
+        # On first use: who asks for a sync, and reads no secret, needs no connection.
+        return self._given or SecretManagerServiceClient()
 
     def get(self, tenant_id: str, source: str) -> str:
         secret = f"scout-{tenant_id}-{source}"

@@ -10,8 +10,10 @@ import orjson
 
 from shared.dashboard.cards import card, ranked
 from shared.dashboard.needs import Needs
+from shared.dashboard.sources import sources
 from shared.dashboard.strip import strip
 from shared.errors import AppError
+from shared.sources.standing import Standing
 
 Values = dict[str, Any]
 
@@ -46,7 +48,7 @@ class Watcher:
 
 
 class Channel:
-    """One tenant's opportunities and strip, kept up to date while somebody watches."""
+    """One tenant's opportunities, strip and sources, kept up to date while somebody watches."""
 
     def __init__(self, needs: Needs, tenant_id: str) -> None:
         self._needs = needs
@@ -56,6 +58,8 @@ class Channel:
         self._cards: dict[str, Values] = {}
         self._removed: set[str] = set()
         self._strip: Values = {}
+        self._sources: list[Standing] = []
+        self._hurried = asyncio.Event()
         self._stop: Any = None
         self._closed = False
         self._poller: asyncio.Task[None] | None = None
@@ -67,7 +71,12 @@ class Channel:
         """Send a watcher everything that is, then every change."""
         watcher.tell(_event("snapshot", ranked(list(self._cards.values()))))
         watcher.tell(_event("strip", self._strip))
+        watcher.tell(_event("sources", self._sources))
         self.watchers.add(watcher)
+
+    def hurry(self) -> None:
+        """Look at once what is new: somebody has asked for something."""
+        self._hurried.set()
 
     def close(self) -> None:
         """Stop listening. Returns at once: ending the stream takes the client a moment."""
@@ -85,6 +94,7 @@ class Channel:
             if opportunity_id not in self._removed:
                 self._cards.setdefault(opportunity_id, card(opportunity_id, stored))
         self._strip = await asyncio.to_thread(strip, self._needs, self._tenant_id)
+        self._sources = await asyncio.to_thread(sources, self._needs, self._tenant_id)
         if not self._closed:
             self._poller = asyncio.create_task(self._poll())
 
@@ -117,16 +127,30 @@ class Channel:
     async def _poll(self) -> None:
         compared = self._loop.time()
         while True:
-            await asyncio.sleep(BUSY_SECONDS if self._strip.get("busy") else QUIET_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), BUSY_SECONDS if self._busy else QUIET_SECONDS)
+            self._hurried.clear()
             # Firestore that is away for a moment: the page keeps what it has, and the next round asks again.
             with suppress(AppError):
-                found = await asyncio.to_thread(strip, self._needs, self._tenant_id)
-                if found != self._strip:
-                    self._strip = found
-                    self._tell("strip", found)
+                await self._look()
                 if self._loop.time() - compared >= COMPARE_SECONDS:
                     compared = self._loop.time()
                     await self._compare()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._strip.get("busy")) or any(source.sync or source.check for source in self._sources)
+
+    async def _look(self) -> None:
+        """Read what nothing can be listened to for, and tell what has changed."""
+        found = await asyncio.to_thread(strip, self._needs, self._tenant_id)
+        if found != self._strip:
+            self._strip = found
+            self._tell("strip", found)
+        standing = await asyncio.to_thread(sources, self._needs, self._tenant_id)
+        if standing != self._sources:
+            self._sources = standing
+            self._tell("sources", standing)
 
     async def _compare(self) -> None:
         """Put right what a listener that died missed, and start another."""
@@ -181,6 +205,11 @@ class Board:
             elif channel.expected == 0:
                 # A reload leaves and comes back: the listener outlives it.
                 asyncio.get_running_loop().call_later(self._grace_seconds, self._close, tenant_id, channel)
+
+    def hurry(self, tenant_id: str) -> None:
+        """Show at once what somebody of this tenant has asked for."""
+        if tenant_id in self._channels:
+            self._channels[tenant_id].hurry()
 
     def _close(self, tenant_id: str, channel: Channel) -> None:
         if self._channels.get(tenant_id) is channel and channel.expected == 0:

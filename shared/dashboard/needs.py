@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 from shared.ops.progress import ProgressBook
 from shared.schema.ports import Cache, Documents, Warehouse
+from shared.sources.messages import CheckAsked, SyncAsked
+from shared.tenants.fan_out import Asked
 from shared.tenants.service import Tenants
 
 Values = dict[str, Any]
@@ -49,6 +51,22 @@ class Verifies(Protocol):
         ...
 
 
+class Syncs(Protocol):
+    """Asks for syncs."""
+
+    def ask(self, asked: SyncAsked, requested_by: str) -> Asked:
+        """Ask for one; BadRequest where the tenant has no such source."""
+        ...
+
+
+class Checks(Protocol):
+    """Asks for tests of connections."""
+
+    def ask(self, asked: CheckAsked, requested_by: str) -> str:
+        """Ask for one; its run. BadRequest where the tenant has no such source."""
+        ...
+
+
 class Needs(Protocol):
     """Everything together; each is opened on first use."""
 
@@ -80,6 +98,16 @@ class Needs(Protocol):
     @property
     def tenants(self) -> Tenants:
         """The tenants and their settings."""
+        ...
+
+    @property
+    def sync(self) -> Syncs:
+        """Asks for syncs."""
+        ...
+
+    @property
+    def checks(self) -> Checks:
+        """Asks for tests of connections."""
         ...
 
     @property

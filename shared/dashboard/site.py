@@ -22,10 +22,13 @@ from shared.dashboard.live import Board
 from shared.dashboard.needs import Needs, Viewer
 from shared.dashboard.pages import Pages
 from shared.dashboard.series import series
+from shared.dashboard.sources import days, sources
 from shared.dashboard.web import COOKIE, SecurityHeaders, answer, body, problem, secure, viewer, wants_page
 from shared.errors import AppError, NotFound, UnknownTenant
 from shared.opportunities.decisions import Decision, decide
 from shared.schema.names import TENANT
+from shared.sources.messages import CheckAsked, SyncAsked
+from shared.sources.sync import kind_of
 from shared.tenants.records import Tenant
 
 # A stream ends after this long, and the browser's next one shows its token again.
@@ -43,6 +46,12 @@ class Token(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     token: str
+
+
+class Pressed(BaseModel):
+    """The body of a button: nothing."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Site:
@@ -104,6 +113,31 @@ class Site:
             decide, self._needs.documents, tenant.tenant_id, opportunity_id, decision, who.subject
         )
         return answer(card(opportunity_id, stored))
+
+    async def sync(self, request: Request) -> Response:
+        """Ask for a sync of one source; how the sources stand with it."""
+        tenant, who = await self._tenant(request)
+        await body(request, Pressed)
+        asked = SyncAsked(tenant_id=tenant.tenant_id, source=_source(request))
+        await run_in_threadpool(self._needs.sync.ask, asked, who.subject)
+        return await self._standing(tenant.tenant_id)
+
+    async def check(self, request: Request) -> Response:
+        """Ask for a test of one source's connection; how the sources stand with it."""
+        tenant, who = await self._tenant(request)
+        await body(request, Pressed)
+        asked = CheckAsked(tenant_id=tenant.tenant_id, source=_source(request))
+        await run_in_threadpool(self._needs.checks.ask, asked, who.subject)
+        return await self._standing(tenant.tenant_id)
+
+    async def _standing(self, tenant_id: str) -> Response:
+        self._board.hurry(tenant_id)
+        return answer(await run_in_threadpool(sources, self._needs, tenant_id), 202)
+
+    async def days(self, request: Request) -> Response:
+        """What one source brought, by day."""
+        tenant, _ = await self._tenant(request)
+        return answer(await run_in_threadpool(days, self._needs, tenant.tenant_id, _source(request)))
 
     async def events(self, request: Request) -> Response:
         """A snapshot, then every change."""
@@ -190,11 +224,18 @@ def site(needs: Needs, folder: Path, board: Board | None = None) -> ASGIApp:
             Route("/t/{tenant_id}/opportunities/{opportunity_id}", handlers.opportunity),
             Route("/t/{tenant_id}/opportunities/{opportunity_id}", handlers.decide, methods=["POST"]),
             Route("/t/{tenant_id}/opportunities/{opportunity_id}/series", handlers.series),
+            Route("/t/{tenant_id}/sources/{source}/days", handlers.days),
+            Route("/t/{tenant_id}/sources/{source}/sync", handlers.sync, methods=["POST"]),
+            Route("/t/{tenant_id}/sources/{source}/check", handlers.check, methods=["POST"]),
             Mount("/static", StaticFiles(directory=folder / "static")),
         ]
     )
     # Inside the functions framework's own application the router raises what it does not find.
     return SecurityHeaders(ExceptionMiddleware(router, {AppError: refused, HTTPException: unrouted}))
+
+
+def _source(request: Request) -> str:
+    return kind_of(request.path_params["source"]).name
 
 
 def _opportunity_id(request: Request) -> str:

@@ -87,7 +87,10 @@ class Arrivals(Record):
         """ISO day -> documents that were there as the source gave them."""
         return _by_day(self.unchanged)
 
-    collection = Collection("arrivals", database="ops", indexes=(("tenant_id", "-finished_at"),))
+    # Each field with the order: Firestore merges indexes that end alike.
+    collection = Collection(
+        "arrivals", database="ops", indexes=(("tenant_id", "-finished_at"), ("source", "-finished_at"))
+    )
 
 
 def _by_day(pages: dict[str, dict[str, int]]) -> dict[str, int]:

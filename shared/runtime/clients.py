@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.migrations.service import Migrations
     from shared.ops.replay import Replay
     from shared.schema.ports import Objects, Publisher, Secrets
+    from shared.sources.checks import Checks
     from shared.sources.source import Source
     from shared.sources.sync import Sync
     from shared.sources.webhooks import Webhooks
@@ -165,6 +166,13 @@ class Clients:
             self.secrets,
             {"search_console": rankings.after},
         )
+
+    @cached_property
+    def checks(self) -> "Checks":
+        """Tests connections that somebody asked to be tested."""
+        from shared.sources.checks import Checks
+
+        return Checks(self.sync, self.progress, self.publisher)
 
     @cached_property
     def webhooks(self) -> "Webhooks":

@@ -26,6 +26,16 @@ class CheckAsked(Message):
     source: SourceName
 
 
+class CheckRequested(Message):
+    """Test the connection of a tenant's source in the run of this id."""
+
+    topic: ClassVar[str] = "check-requested"
+
+    tenant_id: TenantId
+    source: SourceName
+    run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
+
+
 class SyncRequested(Message):
     """Pull a source in the run of this id; `feed` and `position` say where a continued slice goes on."""
 

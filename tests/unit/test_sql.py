@@ -340,6 +340,8 @@ def statements() -> Iterator[tuple[str, str]]:
     yield "opportunities/outcomes.sql", outcomes_statement(DATASET)
     yield "opportunities/findings.sql", render("opportunities/findings.sql", dataset=DATASET)
     yield "dashboard/series.sql", render("dashboard/series.sql", dataset=DATASET, metrics=NUMERIC)
+    yield "dashboard/arrival_days.sql", render("dashboard/arrival_days.sql", dataset=DATASET, most=10)
+    yield "dashboard/unmapped.sql", render("dashboard/unmapped.sql", dataset=DATASET)
     yield "tenants/sql/tables.sql", render("tenants/sql/tables.sql", dataset=DATASET)
     yield "tenants/sql/row_counts.sql", render("tenants/sql/row_counts.sql", dataset=DATASET, tables=["a", "b"])
     path = "streaming/sql/tables_of_documents.sql"

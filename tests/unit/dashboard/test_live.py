@@ -1,4 +1,5 @@
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -42,6 +43,24 @@ async def test_write_that_changes_nothing_shown_is_not_sent(documents: FakeDocum
         await asyncio.to_thread(documents.put, PATH, opportunity(clear_runs=1))
         await asyncio.to_thread(documents.put, PATH, opportunity(severity="low"))
         assert (await heard(watcher, "change"))["severity"] == "low"
+
+
+async def test_what_somebody_asked_for_is_shown_at_once(documents: FakeDocuments):
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    documents.put("tenants/demo", {"tenant_id": "demo", "created_at": at, "updated_at": at, "sources": {"stripe": {}}})
+    clients = fake_clients(documents=documents)
+    board = Board(clients, 0)
+    async with board.watch("demo") as watcher:
+        [stripe] = await heard(watcher, "sources")
+        assert (stripe["state"], stripe["sync"]) == ("new", None)
+        clients.progress.request("sync-stripe-demo-1", "sync", "demo")
+        board.hurry("demo")
+        [stripe] = await heard(watcher, "sources")
+        assert stripe["sync"]["status"] == "requested"
+
+
+async def test_nobody_is_hurried_where_nobody_watches(documents: FakeDocuments):
+    Board(fake_clients("demo", documents=documents), 0).hurry("demo")
 
 
 async def test_all_browsers_of_a_tenant_share_one_listener_which_ends_after_the_last(documents: FakeDocuments):

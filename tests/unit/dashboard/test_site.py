@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from shared.dashboard.site import site
 from shared.runtime.clients import Clients
+from shared.sources.messages import CheckRequested, SyncRequested
 from tests.fakes import ScriptedWarehouse, fake_clients
 from tests.unit.dashboard.samples import opportunity
 
@@ -173,6 +174,43 @@ async def test_hit_rates_are_on_the_list(browser, clients: Clients):
         assert "€90" in page
 
 
+@pytest.fixture
+def with_sources(clients: Clients) -> Clients:
+    """The tenant has a source that nobody has asked yet."""
+    held: Any = clients.documents
+    held.documents["tenants/demo"]["sources"] = {"stripe": {}}
+    return clients
+
+
+async def test_pressed_sync_is_asked_for_and_shown(browser, with_sources: Clients):
+    async with browser("demo") as client:
+        response = await client.post("/t/demo/sources/stripe/sync", json={})
+    [published] = with_sources.publisher.messages  # type: ignore[attr-defined]
+    assert isinstance(published, SyncRequested)
+    assert (response.status_code, published.source) == (202, "stripe")
+    [stripe] = response.json()
+    assert (stripe["sync"]["run_id"], stripe["sync"]["status"]) == (published.run_id, "requested")
+    assert with_sources.ops.get(f"progress/{published.run_id}")["requested_by"] == "someone@demo.test"  # type: ignore[index]
+
+
+async def test_pressed_test_is_left_to_those_who_may_read_credentials(browser, with_sources: Clients):
+    async with browser("demo") as client:
+        response = await client.post("/t/demo/sources/stripe/check", json={})
+    [published] = with_sources.publisher.messages  # type: ignore[attr-defined]
+    assert isinstance(published, CheckRequested)
+    [stripe] = response.json()
+    assert (stripe["check"]["run_id"], stripe["state"]) == (published.run_id, "new")
+
+
+async def test_days_of_a_source_are_asked_of_bigquery(browser, with_sources: Clients):
+    counts = {"written": 9, "unchanged": 0, "arrived": 9, "refused": 0, "aggregated": 9}
+    ledger = [{"collection_name": "stripe_charges", "date": date(2026, 3, 1), **counts}]
+    with_sources.warehouse = ScriptedWarehouse(arrival_ledger=ledger, stage_counts=[])  # type: ignore[assignment]
+    async with browser("demo") as client:
+        found = (await client.get("/t/demo/sources/stripe/days")).json()
+    assert found["days"]["stripe_charges"][0]["date"] == "2026-03-01"
+
+
 async def test_operator_may_decide_for_any_tenant(browser):
     async with browser("operator") as client:
         assert (await client.post(HERE, json={"status": "in_progress"})).status_code == 200
@@ -200,6 +238,12 @@ async def test_operator_may_decide_for_any_tenant(browser):
         ("/session", b'{"token": "forged"}', None, 401, "token"),
         ("/nowhere", b"{}", "demo", 404, "path"),
         ("/t/demo/", b"{}", "demo", 405, "path"),
+        ("/t/demo/sources/nothing/sync", b"{}", "demo", 422, "source"),
+        ("/t/demo/sources/stripe/sync", b"{}", "demo", 422, "source"),
+        ("/t/demo/sources/stripe/check", b"{}", "demo", 422, "source"),
+        ("/t/demo/sources/stripe/check", b'{"tenant_id": "other"}', "demo", 422, "tenant_id"),
+        ("/t/demo/sources/stripe/sync", b"{}", "other", 403, "tenant_id"),
+        ("/t/demo/sources/stripe/sync", b"{}", None, 401, "no token"),
     ],
 )
 async def test_bad_input_is_answered_with_what_is_wrong_and_writes_nothing(
@@ -221,7 +265,9 @@ async def test_form_of_another_site_is_refused(browser, clients: Clients):
     assert clients.documents.writes == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("path", ["/t/other/", "/t/other/events", "/t/other/opportunities/a1"])
+@pytest.mark.parametrize(
+    "path", ["/t/other/", "/t/other/events", "/t/other/opportunities/a1", "/t/other/sources/stripe/days"]
+)
 async def test_other_tenants_are_out_of_sight(browser, path):
     async with browser("demo") as client:
         assert (await client.get(path)).status_code == 403

@@ -1,0 +1,234 @@
+"""How a tenant's sources stand: what they answered, how far their rows came, and what people can do about it."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.ops.records import Arrivals, Progress, SourceState
+from shared.schema.ports import Documents
+from shared.sources.catalogue import SOURCES, SourceKind
+from shared.sources.states import SourceStates
+from shared.tenants.records import Tenant
+
+RUNS = 40
+COLLECTIONS = 24
+"""More than any source has: the newest sync's ledger is among so many entries."""
+ALIVE = {"sync": timedelta(minutes=20), "check": timedelta(minutes=3)}
+"""A run of which nothing was heard for so long does not run any more."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """How far the rows of one collection came in the newest sync. None: nobody said so, or looked, yet.
+
+    reported: rows that the source says it has. refused: documents that no record accepts, which are in the log alone.
+    short: rows that it reported and did not give. missing: documents that were written and are no rows.
+    failed: why the source refused the rest.
+    """
+
+    collection: str
+    reported: int | None
+    written: int
+    unchanged: int
+    arrived: int | None
+    refused: int | None
+    short: int
+    missing: int | None
+    failed: str
+    complete: bool
+
+    @property
+    def lost(self) -> int:
+        """Rows that are known to be lost."""
+        return self.short + (self.missing or 0)
+
+    @property
+    def wrong(self) -> bool:
+        """True where not all of it came."""
+        return bool(self.lost or self.refused or self.failed)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong, and what to do next."""
+
+    what: str
+    do: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sync that runs, or a connection that is being tested."""
+
+    run_id: str
+    status: str
+    step: str
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one source stands.
+
+    state: connected, refused, failing; `incomplete` where settings are missing, `new` where nobody has asked it yet.
+    ledger: the collections of the newest sync, which ended at `counted_at`.
+    """
+
+    name: str
+    title: str
+    state: str
+    since: datetime | None
+    account: str
+    synced_at: datetime | None
+    sync: Work | None
+    check: Work | None
+    run_id: str
+    counted_at: datetime | None
+    ledger: tuple[Arrived, ...]
+    troubles: tuple[Trouble, ...]
+
+    @property
+    def lost(self) -> int:
+        """Rows that are known to be lost, of all collections."""
+        return sum(each.lost for each in self.ledger)
+
+    @property
+    def counted(self) -> bool:
+        """True once the ETL has looked what became of every document of the newest sync."""
+        return all(each.arrived is not None for each in self.ledger)
+
+
+def standings(ops: Documents, tenant: Tenant, now: datetime) -> list[Standing]:
+    """Every source that the tenant's settings enable."""
+    states = {state.source: state for state in SourceStates(ops).all(tenant.tenant_id)}
+    found = ops.find(
+        "progress",
+        where=[("tenant_id", "==", tenant.tenant_id), ("kind", "in", list(ALIVE))],
+        order_by="-started_at",
+        limit=RUNS,
+    )
+    works = [run for _, values in found if _is_alive(run := Progress.model_validate(values), now)]
+    return [
+        _standing(kind, tenant, states.get(name), _newest(ops, tenant.tenant_id, name), works)
+        for name, kind in SOURCES.items()
+        if name in tenant.sources and tenant.sources[name].enabled
+    ]
+
+
+def _standing(
+    kind: SourceKind, tenant: Tenant, state: SourceState | None, ledger: Sequence[Arrivals], works: Sequence[Progress]
+) -> Standing:
+    lacks, arrived = kind.lacks(tenant.sources[kind.name]), tuple(map(_arrived, ledger))
+    return Standing(
+        name=kind.name,
+        title=kind.title,
+        state="incomplete" if lacks else state.state if state else "new",
+        since=state.since if state else None,
+        account=state.account if state else "",
+        synced_at=state.synced_at if state else None,
+        sync=_work(works, "sync", kind.name, tenant.tenant_id),
+        check=_work(works, "check", kind.name, tenant.tenant_id),
+        run_id=ledger[0].run_id if ledger else "",
+        counted_at=max((entry.finished_at for entry in ledger), default=None),
+        ledger=arrived,
+        troubles=tuple(_troubles(kind, tenant.tenant_id, lacks, state, arrived)),
+    )
+
+
+def _newest(ops: Documents, tenant_id: str, source: str) -> list[Arrivals]:
+    """The ledger of the newest sync, by collection."""
+    found = ops.find(
+        "arrivals",
+        where=[("tenant_id", "==", tenant_id), ("source", "==", source)],
+        order_by="-finished_at",
+        limit=COLLECTIONS,
+    )
+    entries = [Arrivals.model_validate(values) for _, values in found]
+    mine = [entry for entry in entries if entry.run_id == entries[0].run_id]
+    return sorted(mine, key=lambda entry: entry.collection_name)
+
+
+def _arrived(entry: Arrivals) -> Arrived:
+    written, unchanged = sum(entry.days().values()), sum(entry.days_unchanged().values())
+    missing = refused = None
+    # Until the last page is written the rest may still come.
+    short = max((entry.reported or 0) - written - unchanged, 0) if entry.complete or entry.arrived is not None else 0
+    if entry.arrived is not None:
+        missing = max((entry.lost or 0) - short, 0)
+        refused = max(written - entry.arrived - missing, 0)
+    return Arrived(
+        entry.collection_name,
+        entry.reported,
+        written,
+        unchanged,
+        entry.arrived,
+        refused,
+        short,
+        missing,
+        entry.failed or "",
+        entry.complete,
+    )
+
+
+def _troubles(
+    kind: SourceKind, tenant_id: str, lacks: Sequence[str], state: SourceState | None, ledger: Sequence[Arrived]
+) -> Iterator[Trouble]:
+    if lacks:
+        named = ", ".join(f"sources.{kind.name}.{name}" for name in lacks)
+        yield Trouble(f"its settings are not complete: {', '.join(lacks)}", f"Set {named} of the tenant.")
+    if state is not None and state.state == "refused":
+        yield Trouble(state.message, _renew(kind, tenant_id))
+    elif state is not None and state.state == "failing":
+        yield Trouble(state.message, "What was pulled stays. What is missing is due again at the next sync, or now.")
+    else:
+        yield from _short(ledger)
+    yield from _missing(tenant_id, ledger)
+
+
+def _renew(kind: SourceKind, tenant_id: str) -> str:
+    if not kind.credentials:
+        return "Let the account that Scout runs as read it, then test the connection."
+    return (
+        f"Put what it takes ({kind.credentials}) into the secret scout-{tenant_id}-{kind.name}, then test the "
+        "connection. Until then it is asked once a day."
+    )
+
+
+def _short(ledger: Iterable[Arrived]) -> Iterator[Trouble]:
+    """What the source did not give, though its newest sync has ended."""
+    for each in ledger:
+        if each.failed:
+            yield Trouble(f"{each.collection}: {each.failed}", "It is due again at the next sync, or now.")
+        elif each.short:
+            came = f"{each.written + each.unchanged:,} of {each.reported:,}"
+            yield Trouble(f"{each.collection}: {came} rows that the source reported came", "Sync again.")
+
+
+def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
+    """What was written, and did not become rows."""
+    for each in ledger:
+        if each.missing:
+            yield Trouble(
+                f"{each.collection}: {each.missing:,} of {each.written:,} documents did not become rows",
+                f"scout replay --dry-run says what was set aside; scout verify tenants/{tenant_id}/{each.collection} "
+                "which rows are missing, scout repair brings them.",
+            )
+        if each.refused:
+            yield Trouble(
+                f"{each.collection}: {each.refused:,} of {each.written:,} documents fit no row",
+                f"{each.collection}_raw_changelog.refused_reason says why; once it is mended: "
+                "scout replay --reason InvalidDocument.",
+            )
+
+
+def _work(works: Iterable[Progress], kind: str, source: str, tenant_id: str) -> Work | None:
+    """What runs of this source: its run ids begin so."""
+    for run in works:
+        if run.kind == kind and run.run_id.startswith(f"{kind}-{source}-{tenant_id}-"):
+            return Work(run.run_id, run.status, run.step, run.done, run.total)
+    return None
+
+
+def _is_alive(run: Progress, now: datetime) -> bool:
+    return run.status in ("requested", "running") and now - run.updated_at < ALIVE[run.kind]
