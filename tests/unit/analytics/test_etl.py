@@ -270,7 +270,9 @@ def test_pushed_message_is_worked_and_its_repeat_ends_the_same(world: World, cli
     for _ in range(2):
         assert handle(pushed(message), clients).status_code == 204
         states.append(copy.deepcopy(world.ops.documents))
-    assert states[1]["progress/etl-sync-1"]["counts"].pop("covered") == 0
+    progress = [state.pop("progress/etl-sync-1") for state in states]
+    assert progress[1]["counts"] == {**progress[0]["counts"], "covered": 0}
+    assert {each["status"] for each in progress} == {"done"}
     assert states[0] == states[1]
 
 
