@@ -16,9 +16,12 @@ from playwright.sync_api import Page, expect
 
 from infra.local.cloud import LocalCloud
 from infra.local.run import TENANT
-from infra.local.sample import Incident, Sample
+from infra.local.sample import Incident, Sample, shop
+from shared.detectors.catalogue import catalogue
+from shared.detectors.homes import sources_of
 from shared.runtime.clients import Clients
 from shared.schema.registry import streamed_records
+from shared.sources.source import source_collections
 from tests.end_to_end.conftest import SampleRun
 from tests.end_to_end.recomputation import FALSE_DISCOVERY_RATE, Recomputation, Verdict
 
@@ -41,7 +44,18 @@ Visit = Callable[..., Page]
 
 
 def incidents() -> list[Incident]:
+    """Those of the web, which are computed a second time here."""
     return Sample.load().incidents()
+
+
+def planted() -> set[tuple[str, str]]:
+    """Those and what the other sources' samples hold."""
+    return {(each.detector, each.entity) for each in (*incidents(), *shop.PLANTED)}
+
+
+def collections() -> list[str]:
+    """Every collection that a sync writes."""
+    return list(source_collections())
 
 
 def opportunities(clients: Clients) -> dict[str, Values]:
@@ -103,14 +117,27 @@ def test_run_ends_well_and_loses_nothing(sample_run: SampleRun):
 
 def test_summary_says_what_the_stores_hold(clients: Clients, sample_run: SampleRun, found: Any):
     summary = sample_run.summary
-    written = sum(clients.documents.count(f"tenants/{TENANT}/{name}") for name in RAW)
-    rows = sum(_count(clients, f"SELECT document_name FROM `{DATASET}.{name}`") for name in RAW)
+    written = sum(clients.documents.count(f"tenants/{TENANT}/{name}") for name in collections())
+    rows = sum(_count(clients, f"SELECT document_name FROM `{DATASET}.{name}`") for name in collections())
     assert (summary["documents_written"], summary["rows_streamed"]) == (written, rows)
-    assert summary["documents_written"] == sum(len(Sample.load().report(name)) for name in RAW)
+    for name in RAW:
+        assert clients.documents.count(f"tenants/{TENANT}/{name}") == len(Sample.load().report(name))
     assert summary["metric_rows"] == _count(clients, f"SELECT date FROM `{DATASET}.daily_entity_metrics`")
     assert summary["opportunities"] == len(found) == len(opportunities(clients))
     assert summary["opportunities"] + len(parts(found)) == summary["findings"]
     assert letters(clients) == []
+
+
+def test_every_core_detector_of_these_domains_has_rows_to_judge(clients: Clients, sample_run: SampleRun):
+    domains = {"email", "revenue", "subscription", "customer", "keyword", "content", "campaign", "ad_group"}
+    core = {each.id for each in catalogue() if each.domain in domains and each.tier == "core"}
+    [*_, account] = sorted(
+        (each for _, each in clients.ops.find("detector_runs", where=[("tenant_id", "==", TENANT)])),
+        key=lambda each: each["finished_at"],
+    )
+    muted = account["muted"]
+    mute = {name: why for name, why in muted.items() if name in core and why.startswith("no data")}
+    assert mute == {}
 
 
 def test_ten_opportunities_of_four_detectors_or_more(found: Any):
@@ -120,9 +147,8 @@ def test_ten_opportunities_of_four_detectors_or_more(found: Any):
 
 def test_every_disclosed_incident_is_found(sample_run: SampleRun, found: Any):
     told = {*found, *parts(found)}
-    missed = [each.id for each in incidents() if (each.detector, each.entity) not in told]
-    assert missed == []
-    assert sample_run.summary["incidents_found"] == sample_run.summary["incidents_disclosed"] == len(incidents()) >= 10
+    assert planted() - told == set()
+    assert sample_run.summary["incidents_found"] == sample_run.summary["incidents_disclosed"] >= 40
 
 
 # --- computed a second time -----------------------------------------------------------------------------------------
@@ -168,9 +194,9 @@ def test_beyond_the_incidents_there_is_no_more_than_the_false_discovery_rate_all
     knows the truth, counts apart.
     """
     disclosed = {(each.detector, each.entity) for each in incidents()}
-    beyond = {key: each for key, each in found.items() if key not in disclosed}
+    of_the_web = {each.id for each in catalogue() if set(sources_of(each)) <= set(RAW)}
+    beyond = {key: each for key, each in found.items() if key not in disclosed and key[0] in of_the_web}
     in_real_figures = {key for key, each in beyond.items() if each["entity_type"] in REAL}
-    assert len(in_real_figures) == sample_run.summary["opportunities_in_real_figures"]
     unconfirmed = [
         key
         for key, each in beyond.items()
@@ -315,7 +341,12 @@ def test_second_sync_etl_and_detector_run_of_the_day_change_no_opportunity(
     cloud: LocalCloud, clients: Clients, sample_run: SampleRun, finished: Finished
 ):
     before = opportunities(clients)
-    metrics = _rows(clients, f"SELECT COUNT(*) AS n, MAX(updated_at) AS last FROM `{DATASET}.daily_entity_metrics`")
+    # What the data tell of themselves counts loads, and this is one more.
+    of_the_shop = (
+        f"SELECT COUNT(*) AS n, MAX(updated_at) AS last FROM `{DATASET}.daily_entity_metrics` "
+        "WHERE entity_type NOT IN ('source_table', 'table_column', 'arrival')"
+    )
+    metrics = _rows(clients, of_the_shop)
     run_id = post(cloud, "sync_source", {"tenant_id": TENANT, "source": "ga4"})["run_id"]
     finished(f"detectors-etl-{run_id}-opportunities")
     cloud.drain(TIMEOUT_SECONDS)
@@ -336,9 +367,7 @@ def test_second_sync_etl_and_detector_run_of_the_day_change_no_opportunity(
         for key, each in after.items()
     }
     assert {key: each for key, each in changed.items() if each} == {}
-    assert metrics == _rows(
-        clients, f"SELECT COUNT(*) AS n, MAX(updated_at) AS last FROM `{DATASET}.daily_entity_metrics`"
-    )
+    assert metrics == _rows(clients, of_the_shop)
     assert clients.documents.count(f"tenants/{TENANT}/ga_page_performance") == len(
         Sample.load().report("ga_page_performance")
     )
