@@ -47,7 +47,7 @@ AUTOMATIONS = (
     # The third mail asks for a review of what has not arrived yet (email_automation_dropoff).
     Automation(1, "After an order", (0.96, 0.94, 0.35, 1.0), 3.4, 2140),
     # A release took away the form that starts it (email_automation_stalled).
-    Automation(2, "Abandoned cart", (0.9, 0.88, 1.0), 2.6, 1650, stopped=18),
+    Automation(2, "Abandoned cart", (0.9, 0.88, 1.0), 2.6, 1650, stopped=16),
     Automation(3, "Win back", (0.93, 0.9, 1.0), 0.8, 480),
 )
 
