@@ -1,6 +1,6 @@
 {% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, position, queries, searches, spelled,
   term, told_by, tracked, visits %}
--- A tracked keyword has a row for each day that Search Console has told of, shown or not, and for every day where there
+-- A tracked keyword has a row for each day that Search Console was read of, shown or not, and for every day where there
 -- is no Search Console; another search for the days on which it was shown, where it is shown often.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
@@ -79,7 +79,7 @@ days_of AS (
   SELECT searched.day, tracked.keyword
   FROM searched
   CROSS JOIN tracked
-  WHERE searched.day >= tracked.since AND NOT searched.is_due
+  WHERE searched.day >= tracked.since AND (searched.is_read OR searched.is_silent)
   UNION DISTINCT
   SELECT searches.day, searches.keyword
   FROM searches
