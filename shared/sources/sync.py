@@ -2,7 +2,6 @@
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -11,9 +10,10 @@ from typing import Any
 from shared.errors import AppError, BadRequest, CredentialsRefused, Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
-from shared.ops.records import Arrivals, Cursor
+from shared.ops.records import Cursor
 from shared.schema.ports import Documents, Publisher, Secrets
 from shared.sources.catalogue import SOURCES, SourceKind
+from shared.sources.ledger import Entry, Ledger
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.slices import Days, Slice
 from shared.sources.source import Feed, Page, Pull, Source
@@ -62,6 +62,7 @@ class Sync:
         self._tenants = tenants
         self._secrets = secrets
         self._states = SourceStates(ops)
+        self._ledger = Ledger(ops)
         self._after = after or {}
         self._clock = clock
 
@@ -113,7 +114,7 @@ class Sync:
                     if request.source in self._after:
                         outcome["followed"] = self._after[request.source](pull)
                     self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
-                    failed = self._failures(run_id)
+                    failed = self._ledger.shortages(run_id)
                     if since <= due and not failed:
                         # Days before `since` that nobody has pulled yet, and what was refused, stay due.
                         # What changed while it was pulled, by slices that may take days, is due as well.
@@ -148,11 +149,6 @@ class Sync:
             self._states.failed(request.tenant_id, request.source, error, request.run_id)
             raise
 
-    def _failures(self, run_id: str) -> list[str]:
-        """What the source refused of this run, or said that it had and did not give, by collection."""
-        found = self._ops.find("arrivals", where=[("run_id", "==", run_id)])
-        return [said for _, values in found if (said := _shortage(Arrivals.model_validate(values)))]
-
     def _ended(self, request: SyncRequested, failed: list[str]) -> None:
         if failed:
             error = Rejected("; ".join(failed)[:500])
@@ -181,15 +177,17 @@ class Sync:
         source = self._sources[request.source](request.tenant_id)
         slice_ = Slice(self._clock, tracker, base=tracker.progress.done if request.feed or request.position else 0)
         number, position, days = request.feed, "", Days("")
+        began_at = tracker.progress.started_at
         try:
             for number, feed in enumerate(source.feeds[request.feed :], request.feed):
                 position = request.position if number == request.feed else ""
                 days, bare = Days(position), self._is_bare(feed, pull)
+                entry = Entry(pull.run_id, pull.tenant_id, request.source, feed.collection.name, began_at)
                 tracker.step(feed.collection.name)
                 try:
                     for asked_at, page in _asked(source.pages(feed, pull, position)):
                         written, unchanged = self._write(feed, request, page.documents, asked_at, bare)
-                        self._note(feed, request, page, position, tracker.progress.started_at, written, unchanged)
+                        self._ledger.add(entry, page, position, written, unchanged)
                         slice_.wrote(len(written), len(unchanged))
                         if feed.restates and not bare:
                             slice_.removed += self._remove(feed, pull, days.complete(page, position))
@@ -202,7 +200,7 @@ class Sync:
                     raise
                 except Rejected as error:
                     # One report that the vendor will not give costs no other. It is due again at the next sync.
-                    self._refuse(feed, request, tracker.progress.started_at, error)
+                    self._ledger.refuse(entry, said(error))
                     slice_.refused.append(error)
                     if len(slice_.refused) == len(source.feeds):
                         raise
@@ -266,54 +264,6 @@ class Sync:
         self._publisher.publish(request.model_copy(update=changes))
         tracker.pause()
 
-    def _note(
-        self,
-        feed: Feed,
-        request: SyncRequested,
-        page: Page,
-        position: str,
-        started_at: datetime,
-        written: list[str],
-        unchanged: list[str],
-    ) -> None:
-        """Add a page to the ledger: keyed by its position, so that a repeated page is counted once."""
-
-        def add(found: dict[str, Any] | None) -> dict[str, Any]:
-            before = found or {}
-            return Arrivals(
-                run_id=request.run_id,
-                tenant_id=request.tenant_id,
-                source=request.source,
-                collection_name=feed.collection.name,
-                pages={**before.get("pages", {}), position or "0": dict(Counter(written))},
-                unchanged={**before.get("unchanged", {}), position or "0": dict(Counter(unchanged))},
-                reported=page.reported,
-                complete=page.following is None,
-                started_at=started_at,
-                finished_at=datetime.now(UTC),
-            ).document()
-
-        self._ops.transact(f"arrivals/{request.run_id}:{feed.collection.name}", add)
-
-    def _refuse(self, feed: Feed, request: SyncRequested, started_at: datetime, error: Rejected) -> None:
-        """Keep in the ledger why the rest of a collection did not come."""
-
-        def add(found: dict[str, Any] | None) -> dict[str, Any]:
-            before = found or {"pages": {}, "started_at": started_at}
-            return Arrivals.model_validate(
-                {
-                    **before,
-                    "run_id": request.run_id,
-                    "tenant_id": request.tenant_id,
-                    "source": request.source,
-                    "collection_name": feed.collection.name,
-                    "failed": said(error)[:300],
-                    "finished_at": datetime.now(UTC),
-                }
-            ).document()
-
-        self._ops.transact(f"arrivals/{request.run_id}:{feed.collection.name}", add)
-
     def _due(self, tenant_id: str, source: str) -> date:
         kind, found = SOURCES[source], self._ops.get(f"cursors/{tenant_id}:{source}")
         if found is None:
@@ -332,15 +282,6 @@ def kind_of(source: str) -> SourceKind:
 def stamped(tenant_id: str, source: str, run_id: str, asked_at: datetime) -> dict[str, Any]:
     """What every raw row carries beside what its source says of it; asked_at: when the source was asked, not later."""
     return {"tenant_id": tenant_id, "source": source, "sync_run_id": run_id, "synced_at": asked_at}
-
-
-def _shortage(entry: Arrivals) -> str | None:
-    there = sum(entry.days().values()) + sum(entry.days_unchanged().values())
-    if entry.failed:
-        return f"{entry.collection_name}: {entry.failed}"
-    if entry.reported is not None and there < entry.reported:
-        return f"{entry.collection_name}: {there} of {entry.reported} rows that the source reported came"
-    return None
 
 
 def _asked(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
