@@ -164,7 +164,7 @@ def _pieces() -> Iterator[dict[str, Any]]:
     yield {**spoke, "content_id": "red", "title": "Red", "url": "/blog/red/?a=b", **_published(40)}
     # A second piece on the hub's page, one without a page, one on another site, one that nobody visits.
     yield {**spoke, "content_id": "more", "title": "More", "url": f"{SITE}/a/index.html", **_published(30)}
-    yield {**spoke, "content_id": "paper", "title": "On paper", "url": None, **_published(30)}
+    yield {**spoke, "content_id": "paper", "title": "On paper", "url": "", **_published(30)}
     yield {**spoke, "content_id": "guest", "title": "Elsewhere", "url": "https://magazine.example/a", **_published(30)}
     yield {**spoke, "content_id": "blue", "title": "Blue", "url": f"{SITE}/blue", **_published(15)}
     yield {

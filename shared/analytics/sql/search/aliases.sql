@@ -31,7 +31,7 @@ addresses AS (
   SELECT 'content', pieces.url
   FROM `{{ dataset }}.content_pieces` AS pieces
   CROSS JOIN UNNEST(@own_domains) AS domain
-  WHERE pieces.url IS NOT NULL
+  WHERE pieces.url <> ''
   GROUP BY pieces.url
   HAVING LOGICAL_OR(
     domain = '' OR {{ host("pieces.url") }} IN ('', domain) OR ENDS_WITH({{ host("pieces.url") }}, CONCAT('.', domain))
