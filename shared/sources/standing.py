@@ -13,6 +13,7 @@ from shared.tenants.records import Tenant
 RUNS = 40
 COLLECTIONS = 24
 """More than any source has: the newest sync's ledger is among so many entries."""
+DUE = "What came stays. What is missing is due again at the next sync: press Sync, or wait for tomorrow's."
 ALIVE = {"sync": timedelta(minutes=20), "check": timedelta(minutes=3)}
 """A run of which nothing was heard for so long does not run any more."""
 
@@ -180,7 +181,7 @@ def _troubles(
     if state is not None and state.state == "refused":
         yield Trouble(state.message, _renew(kind, tenant_id))
     elif state is not None and state.state == "failing":
-        yield Trouble(state.message, "What was pulled stays. What is missing is due again at the next sync, or now.")
+        yield Trouble(state.message, DUE)
     else:
         yield from _short(ledger)
     yield from _missing(tenant_id, ledger)
@@ -190,7 +191,7 @@ def _renew(kind: SourceKind, tenant_id: str) -> str:
     if not kind.credentials:
         return "Let the account that Scout runs as read it, then test the connection."
     return (
-        f"Put what it takes ({kind.credentials}) into the secret scout-{tenant_id}-{kind.name}, then test the "
+        f"Put what it takes ({kind.credentials}) into the secret `scout-{tenant_id}-{kind.name}`, then test the "
         "connection. Until then it is asked once a day."
     )
 
@@ -199,10 +200,10 @@ def _short(ledger: Iterable[Arrived]) -> Iterator[Trouble]:
     """What the source did not give, though its newest sync has ended."""
     for each in ledger:
         if each.failed:
-            yield Trouble(f"{each.collection}: {each.failed}", "It is due again at the next sync, or now.")
+            yield Trouble(f"{each.collection}: {each.failed}", DUE)
         elif each.short:
             came = f"{each.written + each.unchanged:,} of {each.reported:,}"
-            yield Trouble(f"{each.collection}: {came} rows that the source reported came", "Sync again.")
+            yield Trouble(f"{each.collection}: {came} rows that the source reported came", DUE)
 
 
 def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
@@ -211,14 +212,15 @@ def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
         if each.missing:
             yield Trouble(
                 f"{each.collection}: {each.missing:,} of {each.written:,} documents did not become rows",
-                f"scout replay --dry-run says what was set aside; scout verify tenants/{tenant_id}/{each.collection} "
-                "which rows are missing, scout repair brings them.",
+                "`scout replay --dry-run` says what was set aside; "
+                f"`scout verify tenants/{tenant_id}/{each.collection}` says which rows are missing, `scout repair` "
+                "brings them.",
             )
         if each.refused:
             yield Trouble(
                 f"{each.collection}: {each.refused:,} of {each.written:,} documents fit no row",
-                f"{each.collection}_raw_changelog.refused_reason says why; once it is mended: "
-                "scout replay --reason InvalidDocument.",
+                f"`{each.collection}_raw_changelog.refused_reason` says why; once it is mended: "
+                "`scout replay --reason InvalidDocument`.",
             )
 
 

@@ -10,10 +10,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.local.cloud import LocalCloud
+from infra.local.vendors.ga4_data_api import SAMPLE_PROPERTY
 from shared.analytics.records import DailyEntityMetrics
 from shared.ops.progress import THROTTLE
+from shared.ops.records import Arrivals
 from shared.runtime.clients import Clients
 from shared.schema.bigquery import plain_table
+from shared.sources.states import SourceStates
 from shared.tenants.records import Tenant
 
 LAST_DAY = date(2026, 3, 15)
@@ -254,6 +257,45 @@ def test_copies_and_comparisons_are_shown_with_what_they_found(clients: Clients,
     found = cells.filter(has_text="Comparison of things")
     expect(found).to_contain_text("2 missing")
     expect(found).to_have_attribute("data-state", "failed")
+
+
+def test_sources_show_what_is_wrong_and_are_tested_by_a_button(clients: Clients, tenant: str, visit: Any):
+    settings = {"ga4": {"property_id": SAMPLE_PROPERTY}, "stripe": {}}
+    stored = clients.documents.get(f"tenants/{tenant}") or {}
+    clients.documents.put(f"tenants/{tenant}", {**stored, "sources": settings})
+    states = SourceStates(clients.ops)
+    states.answered(tenant, "ga4", synced=True)
+    entry = Arrivals(
+        run_id="sync-1",
+        tenant_id=tenant,
+        source="ga4",
+        collection_name="ga_landing_pages",
+        pages={"0": {LAST_DAY.isoformat(): 2}},
+        reported=4210,
+        complete=True,
+        arrived=2,
+        lost=4208,
+        finished_at=NOW,
+    )
+    clients.ops.put("arrivals/sync-1:ga_landing_pages", entry.document())
+    page = visit(viewport={"width": 390, "height": 844})
+    cells, troubles = page.locator("#sources li"), page.locator("#troubles li")
+    expect(cells.first).to_contain_text("4,208 rows lost")
+    expect(cells.last).to_contain_text("Not asked yet")
+    expect(troubles).to_have_count(1)
+    expect(troubles).to_contain_text("2 of 4,210 rows that the source reported came")
+    page.get_by_role("button", name="Show Google Analytics 4").click()
+    expect(page.locator("#ledger tbody tr")).to_have_text(re.compile("ga_landing_pages.*4,210.*2.*0.*2.*0.*4,208"))
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.locator("#source-said")).to_contain_text(f"It answers: {SAMPLE_PROPERTY}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("region", name="Google Analytics 4")).to_have_count(0)
+    cells.last.get_by_role("button").click()
+    page.get_by_role("button", name="Sync", exact=True).click()
+    expect(cells.last).to_contain_text("Credentials refused")
+    expect(troubles.last).to_contain_text(f"secret scout-{tenant}-stripe")
+    expect(page.get_by_role("button", name="Sync", exact=True)).to_be_enabled()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -374,6 +374,7 @@
       strip = found;
       drawStrip();
     },
+    sources: Sources.draw,
   });
   setInterval(drawStrip, 30000);
   draw();

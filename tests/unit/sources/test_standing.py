@@ -64,7 +64,7 @@ def test_source_that_answers_tells_what_its_credentials_open_and_when_it_was_syn
     assert found.troubles == ()
 
 
-@pytest.mark.parametrize(("source", "do"), [("stripe", "secret scout-demo-stripe"), ("ga4", "Let the account")])
+@pytest.mark.parametrize(("source", "do"), [("stripe", "secret `scout-demo-stripe`"), ("ga4", "Let the account")])
 def test_refused_credentials_are_told_with_the_place_where_new_ones_go(source: str, do: str):
     world = World()
     world.states.failed("demo", source, CredentialsRefused("Stripe refused the credentials", expected="a key"))
