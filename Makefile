@@ -27,6 +27,9 @@ status: $(STAMP) ## How every stream stands, where the environment says: make st
 replay: $(STAMP) ## Deliver again what was set aside: make replay ARGS="--reason RetriesExhausted --dry-run"
 	@$(BIN)/scout replay $(ARGS)
 
+sources: $(STAMP) ## How a tenant's sources stand, test and sync them: make sources ARGS="list demo"
+	@$(BIN)/scout sources $(ARGS)
+
 backfill: $(STAMP) ## Copy what a collection already holds: make backfill ARGS="tenants/demo/things --dry-run"
 	@$(BIN)/scout backfill $(ARGS)
 
@@ -80,4 +83,4 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-.PHONY: help run up down tenant backfill verify repair replay status test check bench format generate erase adopt migrate deploy install
+.PHONY: help run up down tenant backfill verify repair replay status sources test check bench format generate erase adopt migrate deploy install

@@ -138,7 +138,9 @@ def _end(message: str, advice: str, code: int) -> NoReturn:
 
 
 def _said(error: AppError) -> str:
-    details = ", ".join(f"{name}: {_text(value)}" for name, value in error.fields.items())
+    wrong = [(each["field"], f"expected {each['expected']}") for each in error.fields.get("errors", [])]
+    told = [*wrong, *((name, _text(value)) for name, value in error.fields.items() if name != "errors")]
+    details = ", ".join(f"{name}: {value}" for name, value in told)
     return f"{error.message} ({details})" if details else error.message
 
 

@@ -11,7 +11,7 @@ import typer
 from infra.cli import __main__ as scout
 
 ROOT = Path(__file__).parents[3]
-PROMISED = {"status", "backfill", "verify", "repair", "replay", "adopt", "erase", "migrate"}
+PROMISED = {"status", "sources", "backfill", "verify", "repair", "replay", "adopt", "erase", "migrate"}
 
 
 def commands() -> dict[str, Any]:
