@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -15,9 +15,16 @@ from infra.local.vendors.google_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_T
 from shared.adapters.google_ads import VERSION, GoogleAdsSource
 from shared.adapters.google_oauth import GoogleOAuth
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.ops.leases import Leases
+from shared.ops.progress import ProgressBook
 from shared.sources.google_ads import REPORTS, Report
+from shared.sources.messages import SyncRequested
+from shared.sources.slices import SLICE_SECONDS
 from shared.sources.source import Page, Pull
-from shared.tenants.records import SourceSettings
+from shared.sources.sync import Sync
+from shared.tenants.records import SourceSettings, Tenant
+from shared.tenants.service import Tenants
+from tests.fakes import FakeDocuments, FakePublisher, FakeSecrets
 from tests.support.vendor import Answer, Vendor, vendor
 from tests.support.vendors import Vendors, vendors
 
@@ -265,3 +272,71 @@ def test_a_delay_that_the_failure_asks_for_is_kept(google: Vendors, played: Vend
     with pytest.raises(Unavailable):
         list(at(google, played.address).pages(CAMPAIGNS, pull(1), ""))
     assert len(played.asked) == 1
+
+
+# --- a sync ----------------------------------------------------------------------------------------------------------
+
+
+class World:
+    """One tenant, its stores in memory, its account at the vendor."""
+
+    def __init__(self, source: GoogleAdsSource) -> None:
+        self.documents, self.ops = FakeDocuments(), FakeDocuments()
+        self.slow, self.now = False, 0.0
+        sources: Any = {"google_ads": {"customer_id": CUSTOMER_ID}}
+        at_ = datetime(2026, 1, 1, tzinfo=UTC)
+        tenant = Tenant(tenant_id="demo", sources=sources, created_at=at_, updated_at=at_)
+        self.documents.documents["tenants/demo"] = tenant.document()
+        self.publisher = FakePublisher()
+        self.sync = Sync(
+            {"google_ads": lambda tenant_id: source},
+            self.documents,
+            self.ops,
+            ProgressBook(self.ops),
+            Leases(self.ops),
+            self.publisher,
+            Tenants(self.documents),
+            FakeSecrets(demo_google_ads=json.dumps(CREDENTIALS)),
+            clock=self.clock,
+        )
+
+    def clock(self) -> float:
+        """Seconds; where it is slow, so many more each time that a slice is over once it has asked."""
+        self.now += SLICE_SECONDS if self.slow else 0
+        return self.now
+
+    def run(self, run_id: str, days: int = 20) -> dict[str, int]:
+        since = TODAY - timedelta(days=days)
+        return self.sync.run(SyncRequested(tenant_id="demo", source="google_ads", since=since, run_id=run_id))
+
+    def raw(self) -> dict[str, Any]:
+        found = {path: fields for path, fields in self.documents.documents.items() if path.startswith("tenants/demo/")}
+        return {path: {**fields, "sync_run_id": "", "synced_at": ""} for path, fields in found.items()}
+
+
+def test_a_second_sync_writes_nothing_new(source: GoogleAdsSource):
+    world = World(source)
+    first, before = world.run("run-1"), world.raw()
+    assert first["documents"] == len(before) == sum(len(served(report, 20)) for report in REPORTS)
+    second = world.run("run-2")
+    assert (second["documents"], second["unchanged"], second["removed"]) == (0, len(before), 0)
+    assert world.raw() == before
+
+
+def test_a_sync_that_is_cut_into_slices_writes_the_same_and_removes_what_is_reported_no_more(source: GoogleAdsSource):
+    world = World(source)
+    world.run("run-1")
+    whole = world.raw()
+    gone = f"tenants/demo/{SEARCH_TERMS.collection.name}/2026-11-10-gone"
+    fields = {"date": "2026-11-10", "customer_id": CUSTOMER_ID, "tenant_id": "demo"}
+    world.documents.documents[gone] = fields
+    other = gone.replace("gone", "of-another-account")
+    world.documents.documents[other] = fields | {"customer_id": "1111111111"}
+    world.publisher.messages.clear()
+    world.slow = True
+    outcomes = [world.run("run-2")]
+    while isinstance(world.publisher.messages[-1], SyncRequested):
+        outcomes.append(world.sync.run(world.publisher.messages[-1]))
+    assert len(outcomes) > len(REPORTS)
+    assert sum(one["removed"] for one in outcomes) == 1
+    assert set(world.raw()) == {*whole, other}

@@ -17,18 +17,24 @@ COUNTS = ("engagedSessions", "totalUsers", "keyEvents")
 
 @dataclass(frozen=True)
 class Campaign:
-    """One campaign: its share of the visits, and how many days before the last one it began, where it is younger."""
+    """One campaign: its share of the visits.
+
+    most: the visits that its budget is good for, on a day. began: how many days before the last one, where it is young.
+    """
 
     name: str
     share: float
+    most: int | None = None
     began: int | None = None
 
-    def share_on(self, ago: int) -> float:
-        """Its share so many days before the last one."""
-        return self.share if self.began is None or ago <= self.began else 0.0
+    def share_of(self, visits: int, ago: int) -> float:
+        """Its share of a day's visits, so many days before the last one."""
+        if self.began is not None and ago > self.began:
+            return 0.0
+        return self.share if self.most is None else min(self.share, self.most / visits)
 
 
-BRAND = Campaign("Search - Brand", 0.30)
+BRAND = Campaign("Search - Brand", 0.30, most=38)
 APPAREL = Campaign("Search - Apparel", 0.19)
 DRINKWARE = Campaign("Search - Drinkware", 0.15)
 BAGS = Campaign("Search - Bags", 0.12)
@@ -51,8 +57,9 @@ def _shared_out(row: Row, last_day: date) -> list[Row]:
     assert isinstance(day, date)
     ago = (last_day - day).days
     random = np.random.default_rng([2021, ago])
-    weights = np.array([campaign.share_on(ago) for campaign in CAMPAIGNS])
-    sessions = random.multinomial(int(str(row["sessions"])), weights / weights.sum())
+    total = int(str(row["sessions"]))
+    weights = np.array([campaign.share_of(total, ago) for campaign in CAMPAIGNS])
+    sessions = random.multinomial(total, weights / weights.sum())
     counts = {name: _part(random, sessions, row[name]) for name in COUNTS}
     counts |= {"newUsers": _part(random, counts["totalUsers"], row["newUsers"])}
     parts = [
