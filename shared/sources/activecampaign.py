@@ -18,6 +18,7 @@ from shared.sources.records import (
     AcContactAutomation,
     AcList,
     AcMessage,
+    AcOpens,
 )
 from shared.sources.source import Feed
 
@@ -68,6 +69,10 @@ CAMPAIGNS = Kind(
     # Counts go on rising after the last of these days: what was sent within the restated days is pulled again.
     changed=("sdate", "ldate", "mdate", "updated_timestamp"),
 )
+OPENS = Kind(AcOpens, path="campaigns", key="campaigns", changed=CAMPAIGNS.changed)
+"""Who opened them: of contacts the API itself tells their last open alone, which says nothing of months gone by."""
+OPENS_HISTORY = timedelta(days=310)
+"""Who is engaged is compared over seven months, and in each of them is who opened a mail of the 90 days before."""
 MESSAGES = Kind(AcMessage, path="messages", key="messages", changed=("cdate", "mdate"), lasts=True)
 AUTOMATION_MAILS = Kind(AcAutomationMail, path="campaigns", key="campaigns")
 AUTOMATIONS = Kind(AcAutomation, path="automations", key="automations")
@@ -88,7 +93,7 @@ CONTACTS = Kind(
     changed=("cdate", "udate", "adate", "edate", "last_open_date", "last_click_date", "bounced_date", "deleted_at"),
     lasts=True,
 )
-KINDS = (MESSAGES, CONTACTS, PASSAGES, AUTOMATIONS, BLOCKS, LISTS, CAMPAIGNS, AUTOMATION_MAILS)
+KINDS = (MESSAGES, CONTACTS, PASSAGES, AUTOMATIONS, BLOCKS, LISTS, CAMPAIGNS, AUTOMATION_MAILS, OPENS)
 """As they are pulled: campaigns last, as more must be asked about each of them."""
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 Row = Mapping[str, Any]
+MOST_OPENS = 50_000
+"""Contacts of one document: Firestore's are 1 MiB at the most."""
 COUNTS = (
     "send_amt",
     "total_amt",
@@ -54,6 +56,16 @@ def campaign(row: Row, lists: Iterable[Row], utm: str | None, complaints: Any) -
         "sent_hour": _hour(sent),
         "finished_at": _time(row.get("ldate")),
     }
+
+
+def opens(row: Row, contact_ids: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Ids and fields of the documents that say who opened a campaign: as many as it takes, at least one."""
+    _, sent = campaign(row, (), None, None)
+    parts = [contact_ids[first : first + MOST_OPENS] for first in range(0, len(contact_ids) or 1, MOST_OPENS)]
+    return [
+        (f"{row['id']}-{number}", {"date": sent["date"], "campaign_id": str(row["id"]), "contact_ids": list(part)})
+        for number, part in enumerate(parts)
+    ]
 
 
 def automation_mail(row: Row, day: date, utm: str | None, complaints: Any) -> tuple[str, dict[str, Any]]:

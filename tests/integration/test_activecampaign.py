@@ -11,6 +11,7 @@ from infra.local.sample.activecampaign import objects
 from infra.local.vendors.activecampaign import ACCOUNT, TOKEN, Account
 from shared.adapters.activecampaign import ActiveCampaignSource
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources import activecampaign_documents
 from shared.sources.activecampaign import (
     AUTOMATION_MAILS,
     BLOCKS,
@@ -19,6 +20,8 @@ from shared.sources.activecampaign import (
     KINDS,
     LISTS,
     MESSAGES,
+    OPENS,
+    OPENS_HISTORY,
     PASSAGES,
     Kind,
 )
@@ -219,6 +222,48 @@ def test_complaints_are_unknown_where_the_first_version_of_the_api_does_not_tell
     account.reports = False
     [(_, fields)] = documents(everything(running, CAMPAIGNS))
     assert (fields["utm_campaign"], fields["complaints"]) == ("may", None)
+
+
+def test_who_opened_a_campaign_is_told_of_those_of_the_last_ten_months(synced: Synced):
+    found = dict(documents(synced(OPENS)))
+    sent = [row for row in objects(TODAY)["campaigns"] if row["status"] == "5"]
+    recent = [row for row in sent if row["sdate"][:10] >= (TODAY - OPENS_HISTORY).isoformat()]
+    assert {f"{row['id']}-0" for row in recent} == set(found)
+    for row in recent:
+        fields = found[f"{row['id']}-0"]
+        assert len(set(fields["contact_ids"])) == int(row["uniqueopens"])
+        assert (fields["contact_ids"], fields["date"]) == (row["_openers"], row["sdate"][:10])
+
+
+@pytest.mark.parametrize("opens", [20, 23], ids=["as many as are counted", "fewer than are counted"])
+def test_those_who_opened_are_asked_for_until_all_are_there(running: Vendors, account: Account, opens: int):
+    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
+    openers = [str(number) for number in range(1, 21)]
+    account.objects["campaigns"] = [{**sent, "sdate": "2026-11-19T10:00:00-06:00", "uniqueopens": str(opens)}]
+    account.objects["campaigns"][0]["_openers"] = openers
+    running.control("activecampaign", page_size=7)
+    [page] = everything(running, OPENS)
+    [(_, fields)] = page.documents
+    assert (fields["contact_ids"], page.reported) == (openers, 1)
+
+
+def test_openers_that_are_not_told_are_no_document_and_are_not_missed(running: Vendors, account: Account):
+    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
+    account.objects["campaigns"] = [{**sent, "sdate": "2026-11-19T10:00:00-06:00"}]
+    account.reports = False
+    [page] = everything(running, OPENS)
+    assert (page.documents, page.reported) == ([], 0)
+
+
+def test_openers_of_a_campaign_that_very_many_opened_are_several_documents(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(activecampaign_documents, "MOST_OPENS", 3)
+    row = {"id": "9", "sdate": "2026-11-19T10:00:00-06:00"}
+    made = activecampaign_documents.opens(row, list("1234567"))
+    assert [(name, fields["contact_ids"]) for name, fields in made] == [
+        ("9-0", ["1", "2", "3"]), ("9-1", ["4", "5", "6"]), ("9-2", ["7"]),
+    ]  # fmt: skip
+    [(name, fields)] = activecampaign_documents.opens(row, [])
+    assert (name, fields["contact_ids"]) == ("9-0", [])
 
 
 def test_no_address_that_was_asked_for_holds_the_key(shop: Vendors, synced: Synced):

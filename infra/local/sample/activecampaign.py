@@ -40,7 +40,7 @@ def objects(today: date) -> dict[str, list[Row]]:
     """The account's objects by the name of their list, as they are at the beginning of a day, by id."""
     people, mails, ways = contacts(today), list(sends(today)), list(passages(today, CONTACTS))
     campaigns = [_automation_mail(one, step, ways) for one in AUTOMATIONS for step in range(1, one.steps + 1)]
-    campaigns += [_campaign(one, reached(people, one), people) for one in mails]
+    campaigns += [_campaign(one, reached(people, one), people, mails) for one in mails]
     memberships = [_membership(number, one, people) for number, one in enumerate(_on_lists(people), 1)]
     return {
         "campaigns": [*campaigns, _draft(today)],
@@ -76,13 +76,14 @@ def _counts(send: Send, delivered: int) -> Row:
     }
 
 
-def _campaign(send: Send, to: Sequence[Contact], people: Sequence[Contact]) -> Row:
+def _campaign(send: Send, to: Sequence[Contact], people: Sequence[Contact], mails: Sequence[Send]) -> Row:
     list_id = send.letter.list_id
     ended = [on.status for one in people if (on := one.on(list_id)) is not None and on.until == send.day]
     soft = int(np.random.default_rng([2024, send.campaign_id]).binomial(len(to), 0.004))
     sent = _at(send.day, send.letter.hour)
+    counts = _counts(send, len(to) - ended.count(BOUNCED) - soft)
     return _mailing(send.campaign_id, send.name, len(to), sent) | {
-        **_counts(send, len(to) - ended.count(BOUNCED) - soft),
+        **counts,
         "type": "single",
         "status": "5",
         "sdate": sent,
@@ -94,6 +95,7 @@ def _campaign(send: Send, to: Sequence[Contact], people: Sequence[Contact]) -> R
         "tracklinksanalytics": "0" if list_id == CUSTOMERS_LIST else "1",
         "analytics_campaign_name": "" if list_id == CUSTOMERS_LIST else send.utm_campaign,
         "_list": list_id,
+        "_openers": _openers(send, to, int(counts["uniqueopens"]), mails),
     }
 
 
@@ -154,6 +156,21 @@ def _mailing(campaign_id: int, name: str, sent: int, made: str) -> Row:
         "tracklinks": "all",
         "message_id": str(campaign_id + 500_000),
     }
+
+
+def _openers(send: Send, to: Sequence[Contact], opens: int, mails: Sequence[Send]) -> list[str]:
+    """Who opened a mail: those who opened none of the list after it, others who still do, machines of who does not."""
+    random = np.random.default_rng([2027, send.campaign_id])
+    list_id = send.letter.list_id
+    next_one = min((one.day for one in mails if one.day > send.day and one.letter.list_id == list_id), default=date.max)
+
+    def rank(contact: Contact) -> tuple[bool, bool, float]:
+        on = contact.on(list_id)
+        arrived = not (on and on.status == BOUNCED and on.until == send.day)
+        reads = contact.silent_since >= send.day and arrived
+        return not (reads and contact.silent_since < next_one), not reads, random.random()
+
+    return sorted((str(one.number) for one in sorted(to, key=rank)[:opens]), key=int)
 
 
 def _on_list(number: int, send: Send) -> Row:

@@ -111,10 +111,10 @@ class Account:
             return error(403)
         form = await request.post()
         row = self._find("campaigns", request.query.get("campaignid", ""))
-        known = request.query.get("api_action") == "campaign_report_unsubscription_totals"
-        if form.get("api_key") != TOKEN or not known or row is None:
+        report = REPORTS.get(request.query.get("api_action", ""))
+        told = report(row, request) if row is not None and report is not None else {}
+        if form.get("api_key") != TOKEN or not told:
             return web.json_response({"result_code": 0, "result_message": "Failed: Nothing is returned"})
-        told = {"unsubscribes": row["unsubscribes"], "spam_complaints": row.get("_complaints", "0")}
         return web.json_response({"result_code": 1, "result_message": "Success: Something is returned", **told})
 
     def _find(self, name: str, object_id: str) -> Row | None:
@@ -136,6 +136,27 @@ class Account:
             field = BELONGS[name]
             beside[name] = _shown([row for row in self.objects.get(name, []) if row[field] in ids])
         return beside
+
+
+def _unsubscriptions(row: Row, request: web.Request) -> Row:
+    return {"unsubscribes": row["unsubscribes"], "spam_complaints": row.get("_complaints", "0")}
+
+
+def _opens(row: Row, request: web.Request) -> Row:
+    """Numbered, as this version tells its lists."""
+    openers = row.get("_openers", [])
+    cap = page_cap(request) or len(openers)
+    first = cap * (int(request.query.get("page", "1")) - 1)
+    return {
+        str(number): {"subscriberid": contact, "tstamp": row["sdate"], "times": "1"}
+        for number, contact in enumerate(openers[first : first + cap])
+    }
+
+
+REPORTS: dict[str, Callable[[Row, web.Request], Row]] = {
+    "campaign_report_unsubscription_totals": _unsubscriptions,
+    "campaign_report_open_list": _opens,
+}
 
 
 def _shown(rows: list[Row]) -> list[Row]:

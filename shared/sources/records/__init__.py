@@ -14,6 +14,7 @@ from shared.sources.records.activecampaign import (
     AcMailing,
     AcMembership,
     AcMessage,
+    AcOpens,
     AcRow,
 )
 from shared.sources.records.ga4 import (
@@ -67,6 +68,7 @@ __all__ = [
     "AcMailing",
     "AcMembership",
     "AcMessage",
+    "AcOpens",
     "AcRow",
     "GaCountry",
     "GaDeviceMetric",

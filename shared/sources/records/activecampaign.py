@@ -72,6 +72,24 @@ class AcCampaign(AcMailing):
     )
 
 
+class AcOpens(AcRow):
+    """Contacts that have opened one campaign, machines in their name among them; `date` is the day of its send.
+
+    A campaign that very many opened has several of these documents.
+    """
+
+    campaign_id: Key[str]
+    contact_ids: list[str] = []
+
+    collection = Collection("tenants/{tenant_id}/ac_opens")
+    table = Table(
+        "aso_tenant_{tenant_id}.ac_opens",
+        partition_by="date",
+        cluster_by=("campaign_id",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
 class AcMessage(AcRow):
     """What a campaign sends; `date` is the day on which it was written first. Campaigns name it in `message_id`."""
 
