@@ -26,6 +26,7 @@ from shared.sources.records import (
     AcList,
     AcMembership,
     AcMessage,
+    AcOpens,
     GaTrafficSource,
     SourceRow,
     StripeCharge,
@@ -43,7 +44,7 @@ NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 ALL = [Group("email", EMAIL, aliases=True)]
 RAW = (
     AcAutomation, AcAutomationBlock, AcAutomationMail, AcCampaign, AcContact, AcContactAutomation, AcList, AcMessage,
-    GaTrafficSource, StripeCharge, StripeCustomer,
+    AcOpens, GaTrafficSource, StripeCharge, StripeCustomer,
 )  # fmt: skip
 PLAIN = (ArrivalDay, DailyEntityMetrics, EntityAlias, EntityMap, MonthlyEntityMetrics, StageCount)
 

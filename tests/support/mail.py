@@ -14,6 +14,7 @@ from shared.sources.records import (
     AcList,
     AcMembership,
     AcMessage,
+    AcOpens,
     GaTrafficSource,
     SourceRow,
     StripeCharge,
@@ -178,6 +179,17 @@ def contacts() -> list[AcContact]:
     return made
 
 
+def opens() -> list[AcOpens]:
+    """Who opened what, as far as that was told: a contact that is not there among them."""
+    dice, made = Random(23), list[AcOpens]()  # noqa: S311  (a sample)
+    for ago in range(300, 0, -25):
+        for part in (0, 1):
+            those = [str(number) for number in range(part, 70, 2) if dice.random() < 0.2]
+            day = TODAY - timedelta(days=ago)
+            made.append(AcOpens(**OF, date=day, campaign_id=f"{ago}-{part}", contact_ids=those))
+    return made
+
+
 def payments() -> list[SourceRow]:
     """Customers and guests who bought, some of them more than once, some whose payment failed or was given back."""
     dice, made = Random(13), list[SourceRow]()  # noqa: S311  (a sample)
@@ -300,5 +312,5 @@ def kept() -> list[SourceRow]:
 
 def account() -> list[SourceRow]:
     """All of it."""
-    parts = (campaigns, visits, messages, lists, contacts, payments, blocks, passages, kept)
+    parts = (campaigns, visits, messages, lists, contacts, opens, payments, blocks, passages, kept)
     return [row for part in parts for row in part()]

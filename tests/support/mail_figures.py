@@ -13,6 +13,7 @@ from shared.sources.records import (
     AcContact,
     AcContactAutomation,
     AcMessage,
+    AcOpens,
     GaTrafficSource,
     SourceRow,
     StripeCharge,
@@ -264,8 +265,9 @@ def email_list() -> Expected:
 
 
 def answered(contact: AcContact, day: date) -> date:
-    """When it last opened or clicked, as far as is told."""
+    """When it last opened or clicked, as far as is told: of mails that it opened, when they were sent."""
     told = [day_of(moment) for moment in (contact.last_opened_at, contact.last_clicked_at)]
+    told += [one.date for one in WORLD.of(AcOpens) if contact.contact_id in one.contact_ids]
     return max((each for each in told if each <= day), default=date.min)
 
 
