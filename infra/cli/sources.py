@@ -34,9 +34,7 @@ def list_(tenant: TenantName, as_json: AsJson = False) -> None:
     with working() as clients:
         found = _standings(clients, _tenant(clients, tenant))
         columns = ("source", "state", "opens", "last sync", "reported", "written", "streamed", "lost")
-        lines = [
-            (each.name, each.state, each.account, _time(each.synced_at), *_sums(each), each.lost) for each in found
-        ]
+        lines = [(each.name, each.state, each.account, _time(each.synced_at), *_sums(each)) for each in found]
         answer([_plain(each) for each in found], as_json, rows(columns, lines) if found else "it has no sources")
         if not as_json:
             for each in found:
@@ -87,10 +85,12 @@ def sync(
         standing = _counted(clients, known, source, run_id, timedelta(minutes=wait if run.status == "done" else 0))
         mine = standing.run_id == run_id
         value = {**_plain(standing), "run_id": run_id, "status": run.status, "error": run.error}
-        answer(value | ({} if mine else {"ledger": []}), as_json, _ledger(standing) if mine else run.error)
+        answer(
+            value | ({} if mine else {"ledger": []}), as_json, _ledger(standing) if mine else run.error or run.status
+        )
         if not as_json:
             _tell(standing)
-        if standing.troubles and (mine or standing.state == "refused"):
+        if standing.state == "refused" or (mine and any(each.wrong for each in standing.ledger)):
             raise typer.Exit(REFUSED)
         if run.status == "failed" or not (mine and standing.counted):
             err.print("it is not known yet what arrived; later: scout sources list " + tenant, markup=False)
@@ -156,11 +156,13 @@ def _plain(standing: Standing) -> dict[str, Any]:
     return {**asdict(standing), "lost": standing.lost, "counted": standing.counted}
 
 
-def _sums(standing: Standing) -> tuple[int, int, int]:
-    """Rows reported, documents there, rows of them, of all collections together."""
+def _sums(standing: Standing) -> tuple[int | None, ...]:
+    """Rows reported, documents there, rows of them, rows lost, of all collections together."""
     each = standing.ledger
+    if not each:
+        return (None,) * 4
     there = sum(one.written + one.unchanged for one in each)
-    return sum(one.reported or 0 for one in each), there, sum(one.arrived or 0 for one in each)
+    return sum(one.reported or 0 for one in each), there, sum(one.arrived or 0 for one in each), standing.lost
 
 
 def _ledger(standing: Standing) -> Any:

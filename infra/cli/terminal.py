@@ -107,7 +107,8 @@ def rows(columns: Sequence[str], values: Iterable[Sequence[Any]], title: str = "
     """A table of many things; columns of numbers are aligned right."""
     table, found = Table(title=title or None, title_justify="left"), [list(row) for row in values]
     for index, name in enumerate(columns):
-        numbers = bool(found) and all(isinstance(row[index], int | float) for row in found)
+        held = [row[index] for row in found if row[index] is not None]
+        numbers = bool(held) and all(isinstance(value, int | float) for value in held)
         table.add_column(name.replace("_", " "), justify="right" if numbers else "left", overflow="fold")
     for row in found:
         table.add_row(*(_text(value) for value in row))

@@ -192,7 +192,7 @@ def _renew(kind: SourceKind, tenant_id: str) -> str:
         return "Let the account that Scout runs as read it, then test the connection."
     return (
         f"Put what it takes ({kind.credentials}) into the secret `scout-{tenant_id}-{kind.name}`, then test the "
-        "connection. Until then it is asked once a day."
+        "connection. Until then each daily sync asks once, and no more."
     )
 
 
