@@ -33,7 +33,7 @@ def list_(tenant: TenantName, as_json: AsJson = False) -> None:
     """How each source stands: what its credentials open, its last sync, what was lost, and what to do about it."""
     with working() as clients:
         found = _standings(clients, _tenant(clients, tenant))
-        columns = ("source", "state", "opens", "last sync", "reported", "written", "streamed", "lost")
+        columns = ("source", "state", "opens", "last sync", "reported", "came", "lost")
         lines = [(each.name, each.state, each.account, _time(each.synced_at), *_sums(each)) for each in found]
         answer([_plain(each) for each in found], as_json, rows(columns, lines) if found else "it has no sources")
         if not as_json:
@@ -157,12 +157,12 @@ def _plain(standing: Standing) -> dict[str, Any]:
 
 
 def _sums(standing: Standing) -> tuple[int | None, ...]:
-    """Rows reported, documents there, rows of them, rows lost, of all collections together."""
+    """Rows that the newest sync reported, those that came, and those that were lost, of all collections together."""
     each = standing.ledger
     if not each:
-        return (None,) * 4
-    there = sum(one.written + one.unchanged for one in each)
-    return sum(one.reported or 0 for one in each), there, sum(one.arrived or 0 for one in each), standing.lost
+        return (None,) * 3
+    reported = [one.reported for one in each if one.reported is not None]
+    return sum(reported) if reported else None, sum(one.written + one.unchanged for one in each), standing.lost
 
 
 def _ledger(standing: Standing) -> Any:
