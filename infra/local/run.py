@@ -129,27 +129,23 @@ def _load(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
             for source, run_id in runs.items():
                 _until_done(cloud, clients, run_id, said_of(source, say))
 
-        def each(pattern: str) -> Callable[[Callable[[str], None]], None]:
-            def wait(say: Callable[[str], None]) -> None:
-                for source, run_id in runs.items():
-                    name = pattern.format(run_id)
-                    _until_done(cloud, clients, name, said_of(source, say))
-
-            return wait
+        etl_runs: list[str] = []
 
         def aggregated(say: Callable[[str], None]) -> None:
-            each("etl-{}")(say)
-            for source, run_id in list(runs.items()):
-                found = clients.progress.get(f"etl-{run_id}")
-                if found is not None and found.counts.get("covered"):
-                    # Another source's run has seen its rows, too: detectors follow that one.
-                    del runs[source]
+            etl_runs.extend(_aggregated(cloud, clients, list(runs.values()), say))
+
+        def followed(suffix: str) -> Callable[[Callable[[str], None]], None]:
+            def wait(say: Callable[[str], None]) -> None:
+                for run_id in etl_runs:
+                    _until_done(cloud, clients, f"detectors-{run_id}{suffix}", say)
+
+            return wait
 
         stage("tenant", tenant)
         stage("sync", sync)
         stage("stream and etl", aggregated)
-        stage("detectors", each("detectors-etl-{}"))
-        stage("opportunities", each("detectors-etl-{}-opportunities"))
+        stage("detectors", followed(""))
+        stage("opportunities", followed("-opportunities"))
         stage("drain", lambda say: _drained(cloud))
 
 
@@ -178,6 +174,21 @@ def _until_done(cloud: LocalCloud, clients: Clients, run_id: str, say: Callable[
             say(f"{_delivered(cloud):,} events delivered")
         time.sleep(POLL_SECONDS)
     raise StageFailed(f"{run_id} did not end: {found.status + ' ' + (found.error or '') if found else 'not begun'}")
+
+
+def _aggregated(cloud: LocalCloud, clients: Clients, syncs: list[str], say: Callable[[str], None]) -> list[str]:
+    """Wait until the rows of every sync are aggregated; the ETL's runs that did it: one may have seen several syncs."""
+    until = time.monotonic() + STAGE_SECONDS
+    while time.monotonic() < until:
+        cloud.check()
+        covered = (clients.ops.get(f"etl/{TENANT}") or {}).get("covered", {})
+        if all(sync in covered for sync in syncs):
+            return sorted({covered[sync] for sync in syncs})
+        working = [found for found in clients.progress.latest(TENANT, 10) if found.kind == "etl"]
+        step = next((found.step for found in working if found.status == "running"), "")
+        say(step or f"{_delivered(cloud):,} events delivered")
+        time.sleep(POLL_SECONDS)
+    raise StageFailed("the rows of the syncs were not aggregated in time")
 
 
 def _drained(cloud: LocalCloud) -> None:
