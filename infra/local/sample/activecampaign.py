@@ -159,16 +159,17 @@ def _mailing(campaign_id: int, name: str, sent: int, made: str) -> Row:
 
 
 def _openers(send: Send, to: Sequence[Contact], opens: int, mails: Sequence[Send]) -> list[str]:
-    """Who opened a mail: those who opened none of the list after it, others who still do, machines of who does not."""
+    """Who opened a mail: those who opened none of the list after it, others who still do, then machines of who did."""
     random = np.random.default_rng([2027, send.campaign_id])
     list_id = send.letter.list_id
     next_one = min((one.day for one in mails if one.day > send.day and one.letter.list_id == list_id), default=date.max)
 
-    def rank(contact: Contact) -> tuple[bool, bool, float]:
+    def rank(contact: Contact) -> tuple[bool, int, float]:
         on = contact.on(list_id)
         arrived = not (on and on.status == BOUNCED and on.until == send.day)
         reads = contact.silent_since >= send.day and arrived
-        return not (reads and contact.silent_since < next_one), not reads, random.random()
+        silent_days = 0 if reads else (send.day - contact.silent_since).days
+        return not (reads and contact.silent_since < next_one), silent_days, random.random()
 
     return sorted((str(one.number) for one in sorted(to, key=rank)[:opens]), key=int)
 
