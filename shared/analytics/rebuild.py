@@ -128,10 +128,12 @@ class Rebuild:
     def counts(self, work: Work) -> list[StageCount]:
         """What the group took in and gave out; `note` says what was lost between the raw rows and the metrics."""
         found = []
-        measured = [entity for entity in work.entities() if entity.measure_in]
-        if measured and work.days:
+        for longest, days in {0: work.days, **work.stocks}.items():
+            measured = [entity for entity in work.entities(longest) if entity.measure_in]
+            if not measured or not days:
+                continue
             sql = render("analytics/sql/conserved.sql", dataset=self._dataset, entities=measured)
-            for row in self._warehouse.query(sql, days=list(work.days)):
+            for row in self._warehouse.query(sql, days=list(days)):
                 found.append(self._count("etl", row["entity_type"], row["rows_in"], row["rows_out"], note=_loss(row)))
         if work.group.aliases and work.all_days:
             sql = render("analytics/sql/unmapped.sql", dataset=self._dataset)

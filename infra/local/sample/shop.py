@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from infra.local.sample import activecampaign, content, google_ads, search_console, stripe
+from infra.local.sample import activecampaign, content, google_ads, search_console, stripe, stripe_won
 from infra.local.sample.incident import Planted
 from infra.local.vendors.activecampaign import ACCOUNT, TOKEN
 from infra.local.vendors.ga4_data_api import SAMPLE_PROPERTY
@@ -30,6 +30,7 @@ PLANTED: tuple[Planted, ...] = (
     *search_console.PLANTED,
     *content.PLANTED,
     *stripe.PLANTED,
+    *stripe_won.PLANTED,
     *activecampaign.PLANTED,
 )
 """What detectors must find beside the incidents of the GA4 sample."""

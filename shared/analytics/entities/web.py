@@ -1,6 +1,10 @@
 """Pages, devices, sources, countries, events and funnels: what Google Analytics tells."""
 
 from shared.analytics.entities.entity import Entity
+from shared.analytics.records import RETENTION_DAYS
+
+_REST = 28
+"""A day without an ad has no row: that it cost nothing is known once a later day is told of."""
 
 _TRAFFIC = ("users", "sessions", "engaged_sessions", "bounces", "conversions", "revenue")
 _NEW_TRAFFIC = (*_TRAFFIC, "new_users")
@@ -87,7 +91,26 @@ WEB: tuple[Entity, ...] = (
         "JSON_OBJECT('channel', ANY_VALUE(raw.session_default_channel_group))",
         ("channel",),
     ),
-    _visited("channel", "ga_traffic_sources", _NEW_TRAFFIC, "raw.session_default_channel_group"),
+    Entity(
+        "channel",
+        "ga_traffic_sources",
+        (*_NEW_TRAFFIC, "cost", "attributes"),
+        keys=("ltv_12m", "m3_retention", "new_customers"),
+        measure_in="raw.sessions",
+        measure_out="metrics.sessions",
+        reads=(
+            "google_ads_campaigns",
+            "stripe_charges",
+            "stripe_refunds",
+            "stripe_customers",
+            "stripe_subscriptions",
+            "stripe_subscription_changes",
+            "stripe_invoices",
+            "stripe_prices",
+        ),
+        stock_days=RETENTION_DAYS,
+        late_days=_REST,
+    ),
     Entity(
         "event",
         "ga_funnel_events",

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from infra.local.sample import Sample
+from infra.local.sample.google_ads import reports
 from infra.local.sample.stripe import objects
 
 TODAY = date(2026, 11, 21)
@@ -32,7 +33,7 @@ def test_each_day_brings_what_google_analytics_counts_or_the_renewals_where_they
 def test_it_is_small_and_nothing_in_it_is_yet_to_come(today):
     account = objects(today)
     kept = {name: made for name, made in account.items() if name not in ("payment_methods", "payment_intents")}
-    assert sum(len(made) for made in kept.values()) <= 5000
+    assert sum(len(made) for made in kept.values()) <= 5200
     assert all(day(made["created"]) < today for name in kept for made in kept[name])
     assert all(day(made["created"]) >= today - timedelta(days=400) for made in account["invoices"])
 
@@ -78,3 +79,29 @@ def test_a_refund_is_no_more_than_its_charge():
         amount == charges[name]["amount_refunded"] <= charges[name]["amount"] for name, amount in refunded.items()
     )
     assert any(amount < charges[name]["amount"] for name, amount in refunded.items())
+
+
+@pytest.mark.parametrize("today", DAYS)
+def test_ads_win_half_as_many_customers_for_nearly_the_same_money_and_a_year_of_one_does_not_pay(today):
+    account = objects(today)
+    won = {made["id"] for made in account["customers"] if made["metadata"]["channel"] == "Paid Search"}
+    firsts, spent = {}, defaultdict(int)
+    for charge in account["charges"]:
+        if charge["paid"] and charge["customer"] in won:
+            firsts.setdefault(charge["customer"], (today - day(charge["created"])).days)
+            spent[charge["customer"]] += charge["amount"] / 100
+    cost = defaultdict(float)
+    for row in reports(today)["campaign"]:
+        if row["campaign.advertising_channel_type"] == "SEARCH":
+            cost[(today - date.fromisoformat(row["segments.date"])).days] += int(row["metrics.cost_micros"]) / 1e6
+    for last in (1, 2, 3, 4):
+        halves = [range(last + 42 * half, last + 42 * (half + 1)) for half in (0, 1)]
+        new, before = (sum(ago in half for ago in firsts.values()) for half in halves)
+        cac, cac_before = (
+            sum(cost[ago] for ago in half) / count for half, count in zip(halves, (new, before), strict=True)
+        )
+        ltv = [spent[customer] for customer, ago in firsts.items() if ago >= 365 + last]
+        assert min(new, before) >= 50
+        assert cac > 1.35 * cac_before
+        assert len(ltv) >= 10
+        assert sum(ltv) / len(ltv) < 2.5 * cac
