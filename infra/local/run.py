@@ -251,14 +251,18 @@ def _compare_incidents(
     # What follows from another finding's cause has no opportunity of its own: the one that leads lists it.
     parts = [part for each in opportunities for part in each["evidence"].get("children") or []]
     found = {(each["detector_id"], each["entity_id"]) for each in (*opportunities, *parts)}
+    missed = [each for each in incidents if not _is_found(each, found)]
     summary.incidents_disclosed = len(incidents)
-    summary.incidents_found = sum(1 for each in incidents if (each.detector, each.entity) in found)
+    summary.incidents_found = len(incidents) - len(missed)
     for each in opportunities:
         by = summary.opportunities_by_detector
         by[each["detector_id"]] = by.get(each["detector_id"], 0) + 1
         summary.opportunities_in_real_figures += each["entity_type"] in REAL_ENTITY_TYPES
-    missed = [each for each in incidents if (each.detector, each.entity) not in found]
     summary.failures += [f"incident not found: {each.detector} {each.entity}" for each in missed]
+
+
+def _is_found(each: Incident | Planted, found: set[tuple[str, str]]) -> bool:
+    return each.is_among(found) if isinstance(each, Planted) else (each.detector, each.entity) in found
 
 
 REAL_ENTITY_TYPES = frozenset({"source_medium", "channel", "campaign"})

@@ -26,12 +26,12 @@ PLANTED: tuple[Planted, ...] = (
         "email_open_rate_drop", "email_type", "1/Newsletter", "New subject lines: half of the readers do not open."
     ),
     Planted("email_click_rate_drop", "email_type", "1/Promotion", "Phones do not show the button of the last ones."),
-    Planted("email_unsubscribe_spike", "email_campaign", "a promotion", "The third mail in a week."),
-    Planted("email_bounce_spike", "email_campaign", "a product news", "Wrong addresses of a fair were imported."),
+    Planted("email_unsubscribe_spike", "email_campaign", "", "The third mail in a week."),
+    Planted("email_bounce_spike", "email_campaign", "", "Wrong addresses of a fair were imported."),
     Planted("email_list_fatigue", "email_list", NEWSLETTER_LIST, "Few join the newsletter, and many fall silent."),
     Planted("email_automation_stalled", "automation", "2", "A release took away the form that starts it."),
     Planted("email_automation_dropoff", "automation_step", "1/13", "It asks for a review of what has not come yet."),
-    Planted("x_email_to_site_dropoff", "email_campaign", "a newsletter", "A redirect loses the visitors."),
+    Planted("x_email_to_site_dropoff", "email_campaign", "", "A redirect loses the visitors."),
 )
 
 

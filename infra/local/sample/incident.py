@@ -22,12 +22,19 @@ SERIES = {
 
 @dataclass(frozen=True)
 class Planted:
-    """Something that a sample of another source than GA4 holds, and the detector expected to find it."""
+    """Something that a sample of another source than GA4 holds, and the detector expected to find it.
+
+    entity: "" where today decides which one it is.
+    """
 
     detector: str
     entity_type: str
     entity: str
     story: str
+
+    def is_among(self, found: Iterable[tuple[str, str]]) -> bool:
+        """True where findings, as detector and entity, hold it."""
+        return any(self.detector == detector and self.entity in ("", entity) for detector, entity in found)
 
 
 @dataclass(frozen=True)
