@@ -13,7 +13,6 @@ from shared.dashboard.needs import Needs
 from shared.dashboard.sources import sources
 from shared.dashboard.strip import strip
 from shared.errors import AppError
-from shared.sources.standing import Standing
 
 Values = dict[str, Any]
 
@@ -58,7 +57,7 @@ class Channel:
         self._cards: dict[str, Values] = {}
         self._removed: set[str] = set()
         self._strip: Values = {}
-        self._sources: list[Standing] = []
+        self._sources: list[Values] = []
         self._hurried = asyncio.Event()
         self._stop: Any = None
         self._closed = False
@@ -139,7 +138,7 @@ class Channel:
 
     @property
     def _busy(self) -> bool:
-        return bool(self._strip.get("busy")) or any(source.sync or source.check for source in self._sources)
+        return bool(self._strip.get("busy")) or any(source["sync"] or source["check"] for source in self._sources)
 
     async def _look(self) -> None:
         """Read what nothing can be listened to for, and tell what has changed."""

@@ -1,5 +1,6 @@
 """What a tenant's sources bring, by day, and how much of it is known under another source's name: asked when opened."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +17,13 @@ MOST_DAYS = 2_000
 Values = dict[str, Any]
 
 
-def sources(needs: Needs, tenant_id: str) -> list[Standing]:
+def sources(needs: Needs, tenant_id: str) -> list[Values]:
     """How each of the tenant's sources stands; of settings that are not valid, none."""
     try:
         tenant = needs.tenants.get(tenant_id)
     except Rejected:
         return []
-    return standings(needs.ops, tenant, datetime.now(UTC))
+    return [_told(each) for each in standings(needs.ops, tenant, datetime.now(UTC))]
 
 
 def days(needs: Needs, tenant_id: str, source: str) -> Values:
@@ -40,6 +41,12 @@ def days(needs: Needs, tenant_id: str, source: str) -> Values:
         "days": found,
         "unmapped": [{**row, "subject": row["subject"].partition(" ")[2]} for row in counts],
     }
+
+
+def _told(standing: Standing) -> Values:
+    # Times as Firestore's client gives them are of a kind of its own.
+    times = {name: value.isoformat() for name, value in vars(standing).items() if isinstance(value, datetime)}
+    return {**asdict(standing), **times}
 
 
 def _rows(needs: Needs, table: str, sql: str, **parameters: Any) -> list[Values]:

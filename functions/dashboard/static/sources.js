@@ -35,7 +35,7 @@ const Sources = (() => {
   }
 
   function when(source) {
-    if (source.sync) return words(source.sync.step) || "A sync";
+    if (source.sync) return source.sync.step || "A sync";
     return source.synced_at ? `synced ${ago(source.synced_at)}` : "never synced";
   }
 

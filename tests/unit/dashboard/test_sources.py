@@ -1,7 +1,11 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
+from google.api_core.datetime_helpers import DatetimeWithNanoseconds
+
 from shared.dashboard.sources import days, sources
+from shared.sources.states import SourceStates
 from tests.fakes import ScriptedWarehouse, fake_clients
 
 AT = datetime(2026, 3, 2, 6, tzinfo=UTC)
@@ -13,7 +17,16 @@ def test_tenant_whose_settings_are_not_valid_has_no_sources_that_could_stand():
     assert sources(clients, "demo") == []
     held: Any = clients.documents
     held.documents["tenants/demo"] |= {"created_at": AT, "updated_at": AT, "sources": {"stripe": {}}}
-    assert [each.name for each in sources(clients, "demo")] == ["stripe"]
+    assert [each["name"] for each in sources(clients, "demo")] == ["stripe"]
+
+
+def test_what_browsers_are_told_is_plain_json():
+    clients = fake_clients("demo")
+    held: Any = clients.documents
+    held.documents["tenants/demo"] |= {"created_at": AT, "updated_at": AT, "sources": {"stripe": {}}}
+    SourceStates(clients.ops, lambda: DatetimeWithNanoseconds(2026, 3, 2, 6, tzinfo=UTC)).answered("demo", "stripe")
+    [stripe] = orjson.loads(orjson.dumps(sources(clients, "demo")))
+    assert (stripe["since"], stripe["counted_at"], stripe["ledger"]) == ("2026-03-02T06:00:00+00:00", None, [])
 
 
 def test_days_are_told_by_collection_with_what_each_lost():
