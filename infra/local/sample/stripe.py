@@ -22,9 +22,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted("sub_card_expiring", "property", PROPERTY, "Twelve cards expire before the next renewal."),
     Planted("cust_dispute_rate", "property", PROPERTY, "Somebody buys with stolen cards."),
     Planted("revenue_refund_spike", "property", PROPERTY, "A bad batch: one order in twelve comes back."),
-    Planted(
-        "cust_high_value_at_risk", "customer", "the first three regulars", "They bought every nine days, and stopped."
-    ),
+    Planted("cust_high_value_at_risk", "customer", "", "They bought every nine days, and stopped."),
 )
 
 
