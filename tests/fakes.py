@@ -133,6 +133,13 @@ class FakeDocuments:
                 return changed
         raise Unavailable("the document is contended", path=path)
 
+    def delete_older(self, path: str, by: str, than: Any) -> bool:
+        there = self.get(path)
+        if there is None or (there.get(by) is not None and there[by] > than):
+            return False
+        self.delete(path)
+        return True
+
     def delete(self, path: str) -> None:
         self._check()
         with self._lock:

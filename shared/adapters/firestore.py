@@ -171,6 +171,20 @@ class FirestoreDocuments:
                 raise NotNow("the document is contended", path=path) from error
         return result
 
+    def delete_older(self, path: str, by: str, than: Any) -> bool:
+        reference = self.client.document(path)
+
+        @firestore.transactional  # type: ignore[untyped-decorator]
+        def run(transaction: firestore.Transaction) -> bool:
+            there = reference.get(transaction=transaction).to_dict()
+            if there is None or _later(there, {by: than}, by):
+                return False
+            transaction.delete(reference)
+            return True
+
+        with translated():
+            return bool(run(self.client.transaction(max_attempts=10)))
+
     def delete(self, path: str) -> None:
         with translated():
             self.client.document(path).delete(timeout=TIMEOUT_SECONDS)

@@ -65,6 +65,10 @@ class Documents(Protocol):
         """Delete the document, or nothing."""
         ...
 
+    def delete_older(self, path: str, by: str, than: Any) -> bool:
+        """Delete the document unless its field `by` is later, atomically; False where there was none, or it stayed."""
+        ...
+
     def find(
         self,
         collection: str,

@@ -145,7 +145,7 @@ class Sync:
         """What goes wrong with the source is known on the page, too."""
         try:
             yield
-        except (CredentialsRefused, Unavailable) as error:
+        except AppError as error:
             self._states.failed(request.tenant_id, request.source, error, request.run_id)
             raise
 

@@ -70,11 +70,8 @@ class Webhooks:
     def _apply(self, change: Change, tenant_id: str, stamp: dict[str, Any]) -> str:
         path = f"{change.feed.collection.at(tenant_id=tenant_id)}/{change.document_id}"
         if change.fields is None:
-            found = self._documents.get(path)
-            if found is None or found.get("synced_at", stamp["synced_at"]) > stamp["synced_at"]:
-                return "unchanged"
-            self._documents.delete(path)
-            return "deleted"
+            gone = self._documents.delete_older(path, "synced_at", stamp["synced_at"])
+            return "deleted" if gone else "unchanged"
         document = {**change.fields, **stamp}
         kept = self._documents.put_newer([(path, document)], "synced_at", ("sync_run_id", "synced_at"))
         return "unchanged" if kept else "written"

@@ -87,6 +87,16 @@ def test_what_is_newer_stays(documents: Documents, folder: str):
     assert found == {name: wanted[name] for name in found}
 
 
+def test_what_is_newer_is_not_deleted(documents: Documents, folder: str):
+    early, late = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 12, 0, 0, 1, tzinfo=UTC)
+    documents.put(f"{folder}/a", {"at": late})
+    assert not documents.delete_older(f"{folder}/a", "at", early)
+    assert documents.get(f"{folder}/a") == {"at": late}
+    assert documents.delete_older(f"{folder}/a", "at", late)
+    assert not documents.delete_older(f"{folder}/a", "at", late)
+    assert documents.get(f"{folder}/a") is None
+
+
 def test_what_was_put_is_read_back_whole(documents: Documents, folder: str):
     at = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
     values = {"text": "ä", "whole": 2**53 + 1, "half": 0.5, "none": None, "at": at, "list": [1, {"a": b"x"}], "map": {}}
