@@ -1,6 +1,6 @@
 """The shop's orders: fewer and larger than those that Google Analytics counts, and of the same revenue day by day."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -54,6 +54,7 @@ class Shop:
         self._guests = 0
         self._buyers = members[::9]
         self._regulars: list[Object] = []
+        self._bought = Counter[str]()
 
     def sell(self, purchases: Mapping[date, int], revenue: Mapping[date, float]) -> None:
         """Orders of the days that Google Analytics tells of, and a few of the months before; refunds and disputes."""
@@ -78,7 +79,9 @@ class Shop:
     def _sell_before(self, first: date) -> None:
         for number in range(OLD_ORDERS):
             day = first - timedelta(days=1 + number * 300 // OLD_ORDERS)
-            self._order(day, self._dice.randrange(4_000, 20_000), self._buyers[number * 7 % len(self._buyers)])
+            buyer = self._buyers[number % len(self._buyers)]
+            self._bought[buyer["id"]] += 1
+            self._order(day, self._dice.randrange(4_000, 20_000), buyer)
 
     def _sell_on(self, day: date, orders: int, cents: int) -> None:
         """So many orders that bring so much; none where club members' renewals brought it all."""
@@ -90,13 +93,19 @@ class Shop:
             for number, payer in enumerate(self._regulars)
             if ago % REGULAR_DAYS == number % REGULAR_DAYS and (number >= LOST or ago >= LOST_DAYS)
         ]
-        payers += [self._dice.choice(self._buyers) if self._dice.random() < 0.12 else None for _ in range(orders)]
+        payers += [self._somebody() if self._dice.random() < 0.12 else None for _ in range(orders)]
         payers = payers[:orders]
         weights = [self._dice.lognormvariate(0, 0.3) * (2.2 if payer in self._regulars else 1) for payer in payers]
         amounts = [int(cents * weight / sum(weights)) for weight in weights]
         amounts[-1] += cents - sum(amounts)
         for payer, amount in zip(payers, amounts, strict=True):
             self._order(day, amount, payer)
+
+    def _somebody(self) -> Object | None:
+        """A buyer who is known, and no regular; a guest where that one has bought twice."""
+        buyer = self._dice.choice(self._buyers)
+        self._bought[buyer["id"]] += 1
+        return buyer if self._bought[buyer["id"]] <= 2 else None
 
     def _order(self, day: date, amount: int, payer: Object | None) -> None:
         at = datetime.combine(day, datetime.min.time()) + timedelta(seconds=self._dice.randrange(82_000))
