@@ -55,6 +55,20 @@ class ArrivalCheck:
         self._keep(tenant_id, ledger, streamed)
         return [count for entry in ledger for count in _counts(entry, streamed)]
 
+    def tell(self, tenant_id: str, sync_run_ids: Sequence[str], day: date) -> None:
+        """Say of each collection of these syncs what is missing as of a day, whichever sync it was of.
+
+        Else the next sync, which finds it all written, would look as if nothing were missing any more.
+        """
+        sql = render("analytics/sql/still_missing.sql", dataset=f"aso_tenant_{tenant_id}")
+        missing = {row["collection_name"]: row["missing"] for row in self._warehouse.query(sql, day=day)}
+        for run_id in sync_run_ids:
+            for path, values in list(self._ops.find("arrivals", where=[("run_id", "==", run_id)])):
+                entry = Arrivals.model_validate(values)
+                lost = missing.get(entry.collection_name, entry.lost)
+                if lost != entry.lost:
+                    self._ops.put(path, entry.model_copy(update={"lost": lost}).document())
+
     def _streamed(
         self, tenant_id: str, sync_run_id: str, ledger: Sequence[Arrivals]
     ) -> dict[tuple[str, str], _Streamed]:

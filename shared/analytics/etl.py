@@ -170,6 +170,8 @@ class Etl:
             rebuild.keep_aggregated(days)
             counts = [count for work in works for count in rebuild.counts(work)]
         record_counts(self._warehouse, tenant_id, counts)
+        if arrivals:
+            ArrivalCheck(self._warehouse, self._ops, self._now).tell(tenant_id, syncs, self._yesterday())
         made = {work.group.name: until for work in works for until in [self._yesterday()] if work.stocks}
         state = EtlState(
             tenant_id=tenant_id,

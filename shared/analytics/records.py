@@ -162,7 +162,7 @@ class ArrivalDay(Record):
     collection_name: Key[str]
     date: Key[Day]
     run_id: str = Field(description="The sync.")
-    written: int = Field(description="Documents that it wrote.")
+    written: int = Field(description="Documents that it wrote, and those before it that were lost and are no rows yet.")
     unchanged: int = Field(description="Documents that were there as the source gave them.")
     arrived: int = Field(description="Documents that it wrote and that are rows.")
     refused: int = Field(description="Documents that it wrote and that no record accepts: they are in the log.")

@@ -210,8 +210,10 @@ def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
     """What was written, and did not become rows."""
     for each in ledger:
         if each.missing:
+            # Those that syncs before it lost are among them.
+            written = max(each.written, each.missing)
             yield Trouble(
-                f"{each.collection}: {each.missing:,} of {each.written:,} documents did not become rows",
+                f"{each.collection}: {each.missing:,} of {written:,} documents did not become rows",
                 "`scout replay --dry-run` says what was set aside; "
                 f"`scout verify tenants/{tenant_id}/{each.collection}` says which rows are missing, `scout repair` "
                 "brings them.",

@@ -218,6 +218,7 @@ def _etl() -> Iterator[tuple[str, str]]:
     run = [sql for sql, _ in (*warehouse.queries, *warehouse.executed)]
     for step, sql in itertools.product([*steps, "changed_days"], run):
         yield f"analytics/sql/{step}.sql", sql
+    yield "analytics/sql/still_missing.sql", render("analytics/sql/still_missing.sql", dataset=DATASET)
     yield "analytics/sql/arrived.sql", render("analytics/sql/arrived.sql", dataset=DATASET, tables=RAW_TABLES)
     yield "analytics/sql/keep_arrivals.sql", render("analytics/sql/keep_arrivals.sql", dataset=DATASET)
     yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)

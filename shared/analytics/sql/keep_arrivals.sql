@@ -1,4 +1,15 @@
+{% set owed %}
+IF(
+    target.run_id = source.run_id,
+    GREATEST(target.written - source.written, 0),
+    LEAST(
+      GREATEST(target.written - target.arrived - target.refused, 0),
+      GREATEST(target.written + target.unchanged - target.refused - COALESCE(target.aggregated, 0), 0)
+    )
+  )
+{%- endset %}
 -- The newest sync that wrote documents of a day tells what became of them; one that found them all there tells nothing.
+-- What was lost before it, and is no row yet, it has not brought by finding it written: that counts as written still.
 MERGE `{{ dataset }}.arrival_ledger` AS target
 USING (
   SELECT
@@ -20,8 +31,8 @@ ON target.date BETWEEN @first_day AND @last_day
 WHEN MATCHED AND source.written > 0 THEN UPDATE SET
   source = source.source,
   run_id = source.run_id,
-  written = source.written,
-  unchanged = source.unchanged,
+  written = source.written + {{ owed }},
+  unchanged = GREATEST(source.unchanged - {{ owed }}, 0),
   arrived = source.arrived,
   refused = source.refused,
   updated_at = source.updated_at

@@ -60,6 +60,7 @@ class World:
                     }
                 ],
                 "taken": lambda days: self.conserved,
+                "AS missing": lambda day: [],
             }
         )
         self.leases = Leases(self.ops, lambda: self.now)
