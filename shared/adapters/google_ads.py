@@ -55,7 +55,8 @@ class GoogleAdsSource:
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of one report until yesterday, each of whole days, in order of day."""
         report, customer_id = _report(feed), pull.settings.customer_id or ""
-        first, yesterday = date.fromisoformat(position or pull.since.isoformat()), self._today() - timedelta(days=1)
+        yesterday = self._today() - timedelta(days=1)
+        first = date.fromisoformat(position) if position else self._first_day(report, pull)
         with self._api(pull) as api:
             while True:
                 last = min(first + timedelta(days=report.days - 1), yesterday)
@@ -66,6 +67,11 @@ class GoogleAdsSource:
                 if following is None:
                     return
                 first = last + timedelta(days=1)
+
+    def _first_day(self, report: Report, pull: Pull) -> date:
+        if report.reaches_back_days is None:
+            return pull.since
+        return max(pull.since, self._today() - timedelta(days=report.reaches_back_days))
 
     def check(self, pull: Pull) -> str:
         """The account's name."""

@@ -57,8 +57,8 @@ ATTRIBUTES: dict[str, Attribute] = {
         engagement_seconds="Seconds that people were engaged.",
         exits="page: sessions that ended there.",
         orders="Purchases.",
-        organic_conversions="Conversions of sessions from organic search; page: of those that began on it. keyword: its "
-        "part of those of its pages, as its clicks are of their visits.",
+        organic_conversions="Conversions of sessions from organic search; page: of those that began on it. keyword: "
+        "its part of those of its pages, as its clicks are of their visits.",
         organic_sessions="Sessions from organic search; page: those that began on it.",
         paid_conversions="Conversions of sessions from paid channels.",
         paid_sessions="Sessions from paid channels.",

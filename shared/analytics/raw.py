@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from functools import cache
 
+import orjson
+
 from shared.analytics.entities import RAW_TABLES
 from shared.schema.bigquery import columns
 from shared.schema.registry import streamed_records
 from shared.sources.records.row import Measured, SourceRow
+
+COUNTED = ("sessions", "cost", "revenue")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,23 @@ class RawTable:
     source: str
     measured: Measured
     watched: dict[str, bool]
+
+    @property
+    def counted(self) -> list[str]:
+        """Which of sessions, cost and revenue it has."""
+        return [kind for kind in COUNTED if getattr(self.measured, kind)]
+
+    @property
+    def mapped(self) -> list[str]:
+        """Which of them its rows have under names that may be those of entities, or of none."""
+        return self.counted if self.measured.alias else []
+
+    @property
+    def nothing(self) -> str:
+        """What it measures on a day without rows, as JSON."""
+        zeros = ["row_count", *self.counted, *(f"unmapped_{kind}" for kind in self.mapped)]
+        zeros += ["foreign_rows"] if self.measured.currency else []
+        return orjson.dumps(dict.fromkeys(zeros, 0)).decode()
 
 
 @cache

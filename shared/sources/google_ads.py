@@ -13,11 +13,12 @@ from shared.sources.records import (
     GoogleAdsAdGroup,
     GoogleAdsCampaign,
     GoogleAdsKeyword,
+    GoogleAdsLandingPage,
     GoogleAdsRow,
     GoogleAdsSearchTerm,
 )
 from shared.sources.row_id import row_id
-from shared.sources.source import Feed
+from shared.sources.source import DETAIL_DAYS, Feed
 
 MICROS = Decimal(1_000_000)
 DATE = "segments.date"
@@ -39,6 +40,7 @@ class Report(Feed):
     """One report: what it is read from, the fields that are its own, and which of them tell a day's rows apart.
 
     days: how many are asked for at once. More than one, so that a day on which a sync is cut in two is seen whole.
+    reaches_back_days: how far back it is pulled at most; None where that is as far as the others.
     """
 
     record: type[GoogleAdsRow]
@@ -48,6 +50,7 @@ class Report(Feed):
     own: Mapping[str, str] = field(default_factory=dict)
     identity: tuple[str, ...] = ()
     days: int = 7
+    reaches_back_days: int | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -146,6 +149,14 @@ REPORTS: Sequence[Report] = (
         },
         identity=("ad_group_id", "search_term"),
         days=3,
+    ),
+    Report(
+        GoogleAdsLandingPage,
+        resource="landing_page_view",
+        own={"final_url": "landing_page_view.unexpanded_final_url"},
+        identity=("campaign_id", "final_url"),
+        days=7,
+        reaches_back_days=DETAIL_DAYS,
     ),
 )
 """Ordered as they are pulled. Larger ones are asked for in fewer days at once: an answer comes whole or not at all."""

@@ -27,7 +27,7 @@ from shared.sources.records import (
     GaTrafficSource,
 )
 from shared.sources.row_id import row_id
-from shared.sources.source import Feed, Pull
+from shared.sources.source import DETAIL_DAYS, Feed, Pull
 
 FUNNEL_EVENTS = ("session_start", "view_item", "add_to_cart", "begin_checkout", "purchase")
 PAID_CHANNELS = ("Paid Search", "Paid Shopping", "Paid Social", "Paid Video", "Paid Other", "Display", "Cross-network")
@@ -36,8 +36,6 @@ ERROR_TITLE = "(^|[^0-9])404([^0-9]|$)|not found|nicht gefunden|introuvable|no e
 """Titles of error pages, as the detector of entrances on them tells them."""
 FEW_SESSIONS = 3
 """A day's pairs of fewer sessions are left out: they are the most, and tell nothing."""
-DETAIL_DAYS = 35
-"""Detectors look 28 days back on details, from the last day that has settled."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from shared.schema.registry import streamed_records
 from shared.sources.records import SourceRow
 from shared.tenants.records import SourceSettings
 
+DETAIL_DAYS = 35
+"""How far back feeds go that are fine and many: detectors look 28 days back on such, from the last that has settled."""
+
 
 @dataclass(frozen=True)
 class Feed:

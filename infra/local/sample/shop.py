@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from infra.local.sample import activecampaign, content, google_ads, search_console, stripe, stripe_won
+from infra.local.sample import activecampaign, content, details, google_ads, search_console, stripe, stripe_won
 from infra.local.sample.incident import Planted
 from infra.local.vendors.activecampaign import ACCOUNT, TOKEN
 from infra.local.vendors.ga4_data_api import SAMPLE_PROPERTY
@@ -26,6 +26,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 PLANTED: tuple[Planted, ...] = (
+    *details.PLANTED,
     *google_ads.PLANTED,
     *search_console.PLANTED,
     *content.PLANTED,

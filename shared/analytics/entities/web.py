@@ -5,6 +5,8 @@ from shared.analytics.records import RETENTION_DAYS
 
 _REST = 28
 """A day without an ad has no row: that it cost nothing is known once a later day is told of."""
+_SOON = 3
+"""As long as ads rest over a weekend: pages are many, so that not all of four weeks are made anew each day."""
 
 _TRAFFIC = ("users", "sessions", "engaged_sessions", "bounces", "conversions", "revenue")
 _NEW_TRAFFIC = (*_TRAFFIC, "new_users")
@@ -20,10 +22,11 @@ def _visited(
     attributes: str = "",
     keys: tuple[str, ...] = (),
     reads: tuple[str, ...] = (),
+    late_days: int = 0,
 ) -> Entity:
     """An entity whose sessions add up to those of its raw rows."""
     measured = "raw.sessions", "metrics.sessions"
-    return Entity(entity_type, table, columns, dimension, attributes, keys, *measured, reads)
+    return Entity(entity_type, table, columns, dimension, attributes, keys, *measured, reads, late_days=late_days)
 
 
 WEB: tuple[Entity, ...] = (
@@ -37,7 +40,7 @@ WEB: tuple[Entity, ...] = (
     _visited(
         "landing_page",
         "ga_landing_pages",
-        (*_TRAFFIC, "attributes"),
+        (*_TRAFFIC, "cost", "attributes"),
         keys=(
             "engagement_seconds",
             "organic_conversions",
@@ -47,7 +50,8 @@ WEB: tuple[Entity, ...] = (
             "paid_conversions",
             "paid_sessions",
         ),
-        reads=("ga_landing_page_channels", "ga_error_pages"),
+        reads=("ga_landing_page_channels", "ga_error_pages", "google_ads_landing_pages"),
+        late_days=_SOON,
     ),
     _visited(
         "landing_page_device",

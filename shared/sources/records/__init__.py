@@ -39,6 +39,7 @@ from shared.sources.records.google_ads import (
     GoogleAdsAdGroup,
     GoogleAdsCampaign,
     GoogleAdsKeyword,
+    GoogleAdsLandingPage,
     GoogleAdsRow,
     GoogleAdsSearchTerm,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "GoogleAdsAdGroup",
     "GoogleAdsCampaign",
     "GoogleAdsKeyword",
+    "GoogleAdsLandingPage",
     "GoogleAdsRow",
     "GoogleAdsSearchTerm",
     "SearchConsoleQuery",

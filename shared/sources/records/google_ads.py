@@ -94,6 +94,20 @@ class GoogleAdsKeyword(GoogleAdsRow):
     )
 
 
+class GoogleAdsLandingPage(GoogleAdsRow):
+    """What the ads of one campaign that lead to one page cost on one day."""
+
+    final_url: str = Field(description="The page as the ads name it, without what is added for tracking.")
+
+    collection = Collection("tenants/{tenant_id}/google_ads_landing_pages")
+    table = Table(
+        "aso_tenant_{tenant_id}.google_ads_landing_pages",
+        partition_by="date",
+        cluster_by=("final_url",),
+        retention_days=RETENTION_DAYS,
+    )
+
+
 class GoogleAdsSearchTerm(GoogleAdsRow):
     """What people searched for when they saw the ads of one ad group on one day."""
 

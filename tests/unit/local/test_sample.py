@@ -11,10 +11,11 @@ from functools import cache
 from math import erfc, exp, log, sqrt
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from infra.local.sample import REPORTS, Sample
+from infra.local.sample import REPORTS, Sample, details, google_ads
 
 MONDAY = date(2026, 11, 16)
 WEEK = [MONDAY + timedelta(days=offset) for offset in range(7)]
@@ -161,6 +162,83 @@ def test_dirty_sample_differs_in_one_row_that_no_record_accepts():
     assert row["sessions"] == dirty.poison.value == -5
     assert {"date": row["date"], "pagePath": row["pagePath"]} == dirty.poison.dimensions
     assert as_date(row["date"]) < dirty.last_day - timedelta(days=40)
+
+
+# --- finer reports ------------------------------------------------------------------------------------------
+
+
+def sums(sample: Sample, report: str, metric: str, *dimensions: str) -> Counter[tuple[Any, ...]]:
+    found: Counter[tuple[Any, ...]] = Counter()
+    for row in rows_of(sample, report):
+        found[tuple(row[name] for name in dimensions)] += row[metric]
+    return found
+
+
+def test_parts_add_up_to_what_they_are_parts_of():
+    sample = sample_on(MONDAY)
+    countries, days = (sums(sample, name, "sessions", "date") for name in ("ga_countries", "ga_property_totals"))
+    calm = as_text(sample.last_day - timedelta(days=10))
+    assert {day: count for day, count in countries.items() if day[0] <= calm} == {
+        day: count for day, count in days.items() if day[0] <= calm
+    }
+    entered = sums(sample, "ga_landing_pages", "sessions", "date", "landingPage")
+    for name in ("ga_landing_page_channels", "ga_landing_page_devices", "ga_landing_page_sources"):
+        parts = sums(sample, name, "sessions", "date", "landingPage")
+        assert parts
+        assert all(count <= entered[key] for key, count in parts.items())
+    views = sums(sample, "ga_page_performance", "screenPageViews", "date", "pagePath")
+    assert all(row["eventCount"] <= views[row["date"], row["pagePath"]] for row in rows_of(sample, "ga_page_scrolls"))
+    events = sums(sample, "ga_funnel_events", "sessions", "date", "eventName")
+    by_device = sums(sample, "ga_funnel_event_devices", "sessions", "date", "eventName")
+    assert all(count == events[key] for key, count in by_device.items() if key[1] != "purchase")
+
+
+def test_paid_visits_of_a_page_are_about_the_clicks_that_lead_to_it():
+    sample = sample_on(MONDAY)
+    clicks: Counter[str] = Counter()
+    for row in google_ads.reports(MONDAY)["landing_page_view"]:
+        clicks[urlsplit(row["landing_page_view.unexpanded_final_url"]).path] += int(row["metrics.clicks"])
+    recent = as_text(sample.last_day - timedelta(days=34))
+    visits: Counter[str] = Counter()
+    for row in rows_of(sample, "ga_landing_page_channels"):
+        if row["sessionDefaultChannelGroup"] == "Paid Search" and row["date"] >= recent:
+            visits[row["landingPage"]] += row["sessions"]
+    assert visits.keys() == clicks.keys()
+    assert all(0.35 < visits[page] / clicks[page] < 2.5 for page in clicks)
+
+
+@pytest.mark.parametrize("today", WEEK, ids=lambda day: day.strftime("%A"))
+def test_what_is_planted_into_the_finer_reports_stands_out(today: date):
+    sample = sample_on(today)
+    cur, base = ((as_text(sample.last_day - timedelta(days=first)), as_text(sample.last_day - timedelta(days=last)))
+                 for first, last in ((29, 2), (57, 30)))  # fmt: skip
+
+    def of(report: str, metric: str, window: tuple[str, str] = cur, **where: str) -> float:
+        rows = [row for row in rows_of(sample, report) if window[0] <= row["date"] <= window[1]]
+        return sum(row[metric] for row in rows if all(row[name] == value for name, value in where.items()))
+
+    british = [of("ga_countries", "purchaseRevenue", window, country="United Kingdom") for window in (cur, base)]
+    assert british[0] > 1.7 * british[1]
+    week = cur[1], as_text(sample.last_day - timedelta(days=8))
+    bots = [row for row in rows_of(sample, "ga_countries") if row["country"] == "Singapore" and row["date"] > week[1]]
+    assert all(row["userEngagementDuration"] < 20 * row["sessions"] for row in bots)
+    google = {"landingPage": details.GOOGLE_STORE}
+    direct, organic = (
+        of("ga_landing_page_sources", "keyEvents", **google, sessionMedium=medium) for medium in ("(none)", "organic")
+    )
+    assert of("ga_landing_page_sources", "sessions", **google, sessionMedium="(none)") > 210
+    assert organic >= 10 > 4 * direct
+    paid = {"sessionDefaultChannelGroup": "Paid Search"}
+    dino = {"landingPage": details.DINO, **paid}
+    rest = of("ga_landing_page_channels", "keyEvents", **paid), of("ga_landing_page_channels", "sessions", **paid)
+    rate = rest[0] / (rest[1] - of("ga_landing_page_channels", "sessions", **dino))
+    assert rate * of("ga_landing_page_channels", "sessions", **dino) > 11
+    assert of("ga_landing_page_channels", "keyEvents", **dino) <= 2
+    assert of("ga_repeated_transactions", "ecommercePurchases") > 28 * 2 * 62 * 0.01
+
+
+def as_text(day: date) -> str:
+    return f"{day:%Y%m%d}"
 
 
 # --- incidents ----------------------------------------------------------------------------------------------

@@ -1,53 +1,43 @@
 -- What each raw table holds of each day, and how its loads stand at the day's end: there is a row for every day since its
 -- first, as a table into which nothing comes any more has none of its own.
-{% macro total(column, where="TRUE") -%}
-CAST(SUM(IF({{ where }}, CAST(raw.{{ column }} AS NUMERIC), 0)) AS FLOAT64)
+{% macro total(column, where="") -%}
+CAST(SUM({{ "IF(" ~ where ~ ", " if where }}CAST(raw.{{ column }} AS NUMERIC){{ ", 0)" if where }}) AS FLOAT64)
 {%- endmacro %}
 WITH told AS (
 {% for table in tables %}
-{% set measured = table.measured %}
-{% set ours = "raw." ~ measured.currency ~ " = @currency" if measured.currency else "TRUE" %}
+{% set columns = table.measured %}
+{% set ours = "raw." ~ columns.currency ~ " = @currency" if columns.currency else "" %}
   SELECT
     raw.date AS day,
     '{{ table.name }}' AS name,
-    COUNT(*) AS row_count,
-    {{ total(measured.main) if measured.main else "CAST(NULL AS FLOAT64)" }} AS main,
-    {{ "SUM(raw." ~ measured.sessions ~ ")" if measured.sessions else "CAST(NULL AS INT64)" }} AS sessions,
-    {% for money in ("cost", "revenue") %}
-    {% set column = measured[money] %}
-    {{ total(column, ours) if column else "CAST(NULL AS FLOAT64)" }} AS {{ money }},
-    {% endfor %}
-    {% if measured.alias %}
-    {% for kind in ("sessions", "cost", "revenue") %}
-    {% set column = measured[kind] %}
-    {{ total(column, ours ~ " AND aliases.how = 'own'") if column else "CAST(NULL AS FLOAT64)" }} AS unmapped_{{ kind }},
-    {% endfor %}
-    {% else %}
-    CAST(NULL AS FLOAT64) AS unmapped_sessions,
-    CAST(NULL AS FLOAT64) AS unmapped_cost,
-    CAST(NULL AS FLOAT64) AS unmapped_revenue,
-    {% endif %}
-    {% if measured.currency %}
-    COUNT(DISTINCT raw.{{ measured.currency }}) AS currencies,
-    COUNTIF(raw.{{ measured.currency }} <> @currency) AS foreign_rows,
-    {% else %}
-    CAST(NULL AS INT64) AS currencies,
-    CAST(NULL AS INT64) AS foreign_rows,
-    {% endif %}
-    {% if measured.amount %}
-    CAST(
-      ARRAY_AGG(raw.{{ measured.amount }} IGNORE NULLS ORDER BY raw.{{ measured.amount }})
-        [SAFE_OFFSET(DIV(COUNT(raw.{{ measured.amount }}), 2))] AS FLOAT64
-    ) AS median_amount
-    {% else %}
-    CAST(NULL AS FLOAT64) AS median_amount
-    {% endif %}
+    JSON_OBJECT(
+      {% if columns.main %}
+      'main', {{ total(columns.main) }},
+      {% endif %}
+      {% for kind in table.counted %}
+      '{{ kind }}', {{ total(columns[kind], ours if kind != "sessions" else "") }},
+      {% endfor %}
+      {% for kind in table.mapped %}
+      'unmapped_{{ kind }}', {{ total(columns[kind], "aliases.how = 'own'" ~ (" AND " ~ ours if ours and kind != "sessions" else "")) }},
+      {% endfor %}
+      {% if columns.currency %}
+      'currencies', COUNT(DISTINCT raw.{{ columns.currency }}),
+      'foreign_rows', COUNTIF(raw.{{ columns.currency }} <> @currency),
+      {% endif %}
+      {% if columns.amount %}
+      'median_amount', CAST(
+        ARRAY_AGG(raw.{{ columns.amount }} IGNORE NULLS ORDER BY raw.{{ columns.amount }})
+          [SAFE_OFFSET(DIV(COUNT(raw.{{ columns.amount }}), 2))] AS FLOAT64
+      ),
+      {% endif %}
+      'row_count', COUNT(*)
+    ) AS measured
   FROM `{{ dataset }}.{{ table.name }}` AS raw
-  {% if measured.alias %}
+  {% if table.mapped %}
   LEFT JOIN `{{ dataset }}.entity_aliases` AS aliases
-    ON aliases.entity_type = '{{ measured.alias_of }}'
+    ON aliases.entity_type = '{{ columns.alias_of }}'
     AND aliases.source = '{{ table.source }}'
-    AND aliases.alias = raw.{{ measured.alias }}
+    AND aliases.alias = raw.{{ columns.alias }}
   {% endif %}
   WHERE raw.date BETWEEN @first_day AND @last_day
   GROUP BY raw.date
@@ -56,16 +46,22 @@ WITH told AS (
   {% endif %}
 {% endfor %}
 ),
+-- What a table measures is 0 on days of which it tells nothing.
 began AS (
-  SELECT seen.name, MIN(seen.day) AS day
-  FROM (
+  SELECT nothing.name, PARSE_JSON(nothing.measured) AS measured, MIN(seen.day) AS day
+  FROM UNNEST([
+    {% for table in tables %}
+    STRUCT('{{ table.name }}' AS name, '{{ table.nothing }}' AS measured){{ "," if not loop.last }}
+    {% endfor %}
+  ]) AS nothing
+  INNER JOIN (
     SELECT told.name, told.day FROM told
     UNION ALL
     SELECT known.entity_id, known.first_seen
     FROM `{{ dataset }}.entity_map` AS known
     WHERE known.entity_type = 'source_table'
-  ) AS seen
-  GROUP BY seen.name
+  ) AS seen ON seen.name = nothing.name
+  GROUP BY nothing.name, nothing.measured
 ),
 loads AS (
   SELECT counts.subject AS name, MIN(counts.counted_at) AS loaded_at
@@ -107,46 +103,36 @@ remembered AS (
   FROM `{{ dataset }}.daily_entity_metrics` AS metrics
   WHERE metrics.date BETWEEN @first_day AND @last_day AND metrics.entity_type = 'source_table'
 ),
--- 0 of what a table measures, on days of which it tells nothing.
-nothing AS (
-{% for table in tables %}
+stated AS (
   SELECT
-    '{{ table.name }}' AS name,
-    {{ "0" if table.measured.sessions else "CAST(NULL AS INT64)" }} AS sessions,
-    {{ "0.0" if table.measured.cost else "CAST(NULL AS FLOAT64)" }} AS cost,
-    {{ "0.0" if table.measured.revenue else "CAST(NULL AS FLOAT64)" }} AS revenue,
-    {% for kind in ("sessions", "cost", "revenue") %}
-    {{ "0.0" if table.measured.alias and table.measured[kind] else "CAST(NULL AS FLOAT64)" }} AS unmapped_{{ kind }},
-    {% endfor %}
-    {{ "0" if table.measured.currency else "CAST(NULL AS INT64)" }} AS foreign_rows
-  {% if not loop.last %}
-  UNION ALL
-  {% endif %}
-{% endfor %}
+    calendar.day,
+    began.name,
+    COALESCE(told.measured, began.measured) AS measured,
+    SAFE_CAST(JSON_VALUE(told.measured, '$.main') AS FLOAT64) AS main,
+    remembered.first_metric,
+    COALESCE(standing.loads, 0) AS loads,
+    standing.hours_since_load,
+    standing.usual_interval_hours
+  FROM began
+  INNER JOIN calendar ON calendar.day >= began.day
+  LEFT JOIN told ON told.name = began.name AND told.day = calendar.day
+  LEFT JOIN standing ON standing.name = began.name AND standing.day = calendar.day
+  LEFT JOIN remembered ON remembered.name = began.name AND remembered.day = calendar.day
 )
 SELECT
-  calendar.day AS date,
-  began.name AS entity_id,
-  COALESCE(told.sessions, nothing.sessions) AS sessions,
-  COALESCE(told.cost, nothing.cost) AS cost,
-  COALESCE(told.revenue, nothing.revenue) AS revenue,
+  stated.day AS date,
+  stated.name AS entity_id,
+  CAST(SAFE_CAST(JSON_VALUE(stated.measured, '$.sessions') AS FLOAT64) AS INT64) AS sessions,
+  SAFE_CAST(JSON_VALUE(stated.measured, '$.cost') AS FLOAT64) AS cost,
+  SAFE_CAST(JSON_VALUE(stated.measured, '$.revenue') AS FLOAT64) AS revenue,
   JSON_OBJECT(
-    'currencies', told.currencies,
-    'first_metric', COALESCE(remembered.first_metric, told.main),
-    'foreign_rows', COALESCE(told.foreign_rows, nothing.foreign_rows),
-    'hours_since_load', standing.hours_since_load,
-    'loads', COALESCE(standing.loads, 0),
-    'median_amount', told.median_amount,
-    'restated_metric', COALESCE(told.main, IF(remembered.first_metric IS NULL, NULL, 0.0)),
-    'row_count', COALESCE(told.row_count, 0),
-    'unmapped_cost', COALESCE(told.unmapped_cost, nothing.unmapped_cost),
-    'unmapped_revenue', COALESCE(told.unmapped_revenue, nothing.unmapped_revenue),
-    'unmapped_sessions', COALESCE(told.unmapped_sessions, nothing.unmapped_sessions),
-    'usual_interval_hours', standing.usual_interval_hours
+    'first_metric', COALESCE(stated.first_metric, stated.main),
+    'hours_since_load', stated.hours_since_load,
+    'loads', stated.loads,
+    'restated_metric', COALESCE(stated.main, IF(stated.first_metric IS NULL, NULL, 0.0)),
+    'usual_interval_hours', stated.usual_interval_hours,
+    {% for key in ("currencies", "foreign_rows", "median_amount", "row_count", "unmapped_cost", "unmapped_revenue", "unmapped_sessions") %}
+    '{{ key }}', SAFE_CAST(JSON_VALUE(stated.measured, '$.{{ key }}') AS FLOAT64){{ "," if not loop.last }}
+    {% endfor %}
   ) AS attributes
-FROM began
-INNER JOIN nothing ON nothing.name = began.name
-INNER JOIN calendar ON calendar.day >= began.day
-LEFT JOIN told ON told.name = began.name AND told.day = calendar.day
-LEFT JOIN standing ON standing.name = began.name AND standing.day = calendar.day
-LEFT JOIN remembered ON remembered.name = began.name AND remembered.day = calendar.day
+FROM stated

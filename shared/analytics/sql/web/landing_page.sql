@@ -1,8 +1,9 @@
-{% from "analytics/sql/pages.jinja" import page_type %}
+{% from "analytics/sql/ads/parts.jinja" import money, told_by as advertised_by %}
+{% from "analytics/sql/pages.jinja" import page_type, path %}
 {% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds, told_by %}
-WITH entered AS (
+WITH visited AS (
   SELECT
-    raw.date,
+    raw.date AS day,
     raw.landing_page AS page,
     SUM(raw.total_users) AS users,
     SUM(raw.sessions) AS sessions,
@@ -12,7 +13,41 @@ WITH entered AS (
     {{ seconds() }} AS engagement_seconds
   FROM `{{ dataset }}.ga_landing_pages` AS raw
   WHERE raw.date IN UNNEST(@days)
-  GROUP BY raw.date, raw.landing_page
+  GROUP BY day, page
+),
+-- Of several spellings of a page the one with the most visits is the one that ads lead to.
+spelled AS (
+  SELECT visited.day, visited.page, {{ path("visited.page") }} AS path
+  FROM visited
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY visited.day, {{ path("visited.page") }} ORDER BY visited.sessions DESC, visited.page
+  ) = 1
+),
+costs AS (
+  SELECT raw.date AS day, {{ path("raw.final_url") }} AS path, {{ money("raw.cost") }} AS cost
+  FROM `{{ dataset }}.google_ads_landing_pages` AS raw
+  WHERE raw.date IN UNNEST(@days)
+  GROUP BY day, path
+),
+spent AS (
+  SELECT costs.day, COALESCE(spelled.page, costs.path) AS page, costs.cost
+  FROM costs
+  LEFT JOIN spelled ON spelled.day = costs.day AND spelled.path = costs.path
+),
+advertised AS (
+{{ advertised_by(dataset, "google_ads_landing_pages") }}
+),
+-- Clicks on an ad may come to nothing on a day: then the page has a cost and no visit.
+entered AS (
+  SELECT visited.day, visited.page, visited.users, visited.sessions, visited.engaged_sessions, visited.conversions,
+    visited.revenue, visited.engagement_seconds
+  FROM visited
+  UNION ALL
+  SELECT spent.day, spent.page, 0, 0, 0, 0.0, 0.0, 0
+  FROM spent
+  INNER JOIN (SELECT DISTINCT visited.day FROM visited) AS days ON days.day = spent.day
+  LEFT JOIN visited ON visited.day = spent.day AND visited.page = spent.page
+  WHERE visited.page IS NULL
 ),
 brought AS (
 {{ brought(dataset) }}
@@ -28,7 +63,7 @@ errors AS (
   GROUP BY day, page
 )
 SELECT
-  entered.date,
+  entered.day AS date,
   entered.page AS entity_id,
   entered.users,
   entered.sessions,
@@ -36,6 +71,7 @@ SELECT
   entered.sessions - entered.engaged_sessions AS bounces,
   entered.conversions,
   entered.revenue,
+  CASE WHEN spent.page IS NOT NULL THEN spent.cost WHEN advertised.day IS NOT NULL THEN 0 END AS cost,
   JSON_OBJECT(
     'engagement_seconds', entered.engagement_seconds,
     'organic_conversions', CAST({{ none_if("brought_days", "brought.organic_conversions") }} AS FLOAT64),
@@ -47,6 +83,8 @@ SELECT
     'paid_sessions', {{ none_if("brought_days", "brought.paid_sessions") }}
   ) AS attributes
 FROM entered
-LEFT JOIN brought_days ON brought_days.day = entered.date
-LEFT JOIN brought ON brought.day = entered.date AND brought.page = entered.page
-LEFT JOIN errors ON errors.day = entered.date AND errors.page = entered.page
+LEFT JOIN spent ON spent.day = entered.day AND spent.page = entered.page
+LEFT JOIN advertised ON advertised.day = entered.day
+LEFT JOIN brought_days ON brought_days.day = entered.day
+LEFT JOIN brought ON brought.day = entered.day AND brought.page = entered.page
+LEFT JOIN errors ON errors.day = entered.day AND errors.page = entered.page
