@@ -169,7 +169,8 @@ def _openers(send: Send, to: Sequence[Contact], opens: int, mails: Sequence[Send
         arrived = not (on and on.status == BOUNCED and on.until == send.day)
         reads = contact.silent_since >= send.day and arrived
         silent_days = 0 if reads else (send.day - contact.silent_since).days
-        return not (reads and contact.silent_since < next_one), silent_days, random.random()
+        opens_next = contact.silent_since >= next_one and on is not None and on.is_active_on(next_one)
+        return not (reads and not opens_next), silent_days, random.random()
 
     return sorted((str(one.number) for one in sorted(to, key=rank)[:opens]), key=int)
 

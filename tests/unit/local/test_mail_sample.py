@@ -162,6 +162,19 @@ def test_contacts_and_the_counts_of_mails_agree(today: date):
         assert +told == Counter({key: count for key, count in ended.items() if key[1] == status})
 
 
+@EVERY_DAY
+def test_as_many_opened_a_mail_as_are_counted_and_whose_last_one_it_is_are_among_them(today: date):
+    found = objects(today)
+    by_day: dict[str, set[str]] = {}
+    for row in found["campaigns"]:
+        if "_openers" in row:
+            assert len(set(row["_openers"])) == len(row["_openers"]) == int(row["uniqueopens"])
+            by_day.setdefault(row["sdate"][:10], set()).update(row["_openers"])
+    opened = [row for row in found["contacts"] if row["last_open_date"] and row["bounced_hard"] == "0"]
+    assert len(opened) > 1000
+    assert [row["id"] for row in opened if row["id"] not in by_day[row["last_open_date"][:10]]] == []
+
+
 def test_buyers_of_stripe_are_among_the_contacts():
     buyers = {one["email"] for one in payments(MONDAY)["customers"]}
     contacted = {one["email"] for one in objects(MONDAY)["contacts"]}
