@@ -1,4 +1,4 @@
-"""Pages, devices, countries and funnels out of raw documents: each metric as plain Python works it out."""
+"""Pages, devices, countries, funnels and the site out of raw documents: each metric as plain Python works it out."""
 
 import itertools
 from collections import defaultdict
@@ -12,7 +12,8 @@ from shared.analytics.entities import GROUPS
 from tests.support.bigquery import bigquery_emulator
 from tests.support.etl_lab import EtlLab
 
-GROUP = [group for group in GROUPS if group.name == "web"]
+GROUP = [group for group in GROUPS if group.name in ("web", "site")]
+PROPERTY = "properties/1"
 TODAY = date(2026, 3, 10)
 DAYS = [(TODAY - timedelta(days=ago)).isoformat() for ago in (3, 2, 1)]
 FIRST, SECOND, LAST = DAYS
@@ -31,7 +32,7 @@ def documents(days):
     raw = defaultdict(list)
 
     def add(collection, day, **fields):
-        raw[collection].append({"id": f"{day}-{len(raw[collection])}", "date": day, **fields})
+        raw[collection].append({"id": f"{day}-{len(raw[collection])}", "date": day, "property_id": PROPERTY, **fields})
 
     def sessions(**more):
         count = next(figures)
@@ -41,6 +42,7 @@ def documents(days):
 
     for day in days:
         old = day == first
+        add("ga_property_totals", day, screen_page_views=next(figures), new_users=next(figures), **sessions())
         for page in PAGES:
             seconds = None if old and page == "/" else next(figures)
             add("ga_page_performance", day, page_path=page, screen_page_views=next(figures),
@@ -80,6 +82,9 @@ def documents(days):
                 add("ga_funnel_event_devices", day, event_name=name, device_category=device, event_count=9,
                     sessions=next(figures))  # fmt: skip
         add("ga_page_scrolls", day, page_path="/shoes/red", event_count=next(figures))
+    for transaction, told, revenue in (("A-1", 2, 30.5), ("A-2", 4, 10.0), ("(not set)", 9, 99.0), ("", 3, 5.0)):
+        add("ga_repeated_transactions", second, transaction_id=transaction, ecommerce_purchases=told,
+            purchase_revenue=revenue)  # fmt: skip
     for day, campaign, url, currency, cost in (
         (first, "1", "https://shop.test/shoes/red/?utm_source=x", "USD", 1.25),
         (first, "2", "https://shop.test/shoes/red", "USD", 2.5),
@@ -267,9 +272,33 @@ def expected_funnels():
         )
 
 
+def expected_site():
+    purchases = {row["date"]: row["event_count"] for row in RAW["ga_funnel_events"] if row["event_name"] == "purchase"}
+    for (day,), rows in by("ga_property_totals").items():
+        yield (
+            ("property", day, PROPERTY),
+            traffic(
+                rows,
+                new_users=total(rows, "new_users"),
+                pageviews=total(rows, "screen_page_views"),
+                orders=purchases.get(day, 0),
+                purchase_events=purchases.get(day, 0),
+                duplicate_purchases=1 + 3 if day == SECOND else 0,
+                duplicate_revenue=30.5 / 2 + 10.0 * 3 / 4 if day == SECOND else 0,
+            ),
+        )
+
+
 @pytest.mark.parametrize(
     "expected",
-    [expected_pages, expected_landing_pages, expected_devices_and_countries, expected_sources, expected_funnels],
+    [
+        expected_site,
+        expected_pages,
+        expected_landing_pages,
+        expected_devices_and_countries,
+        expected_sources,
+        expected_funnels,
+    ],
 )
 def test_every_metric_is_that_of_the_raw_documents(lab, expected):
     rows, made = dict(expected()), lab.metrics()
@@ -278,7 +307,9 @@ def test_every_metric_is_that_of_the_raw_documents(lab, expected):
 
 
 def test_nothing_else_is_made(lab):
-    assert {kind for kind, _, _ in lab.metrics()} == {entity.entity_type for entity in GROUP[0].entities}
+    assert {kind for kind, _, _ in lab.metrics()} == {
+        entity.entity_type for group in GROUP for entity in group.entities
+    }
     assert lab.result.leaks == ()
 
 

@@ -35,7 +35,10 @@ repeats AS (
     {{ total("CAST(raw.purchase_revenue * (raw.ecommerce_purchases - 1) / raw.ecommerce_purchases AS NUMERIC)") }}
       AS duplicate_revenue
   FROM `{{ dataset }}.ga_repeated_transactions` AS raw
-  WHERE raw.date IN UNNEST(@days) AND raw.ecommerce_purchases > 0
+  WHERE raw.date IN UNNEST(@days)
+    AND raw.ecommerce_purchases > 0
+    -- Purchases without an id are not one transaction.
+    AND raw.transaction_id NOT IN ('', '(not set)')
   GROUP BY raw.date, raw.property_id
 ),
 payments AS (
