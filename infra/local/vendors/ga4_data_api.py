@@ -1,20 +1,17 @@
 """A local server that plays the Google Analytics Data API v1beta over the sample.
 
-Among the other vendors (server.py) it is `routes` and `error`; alone, with a back door that knows of its quota:
-
-    python -m infra.local.vendors.ga4_data_api --port 8091 [--sample clean|dirty] [--today YYYY-MM-DD]
+Among the other vendors (server.py) it is `routes` and `error`; alone (`create_app`) it has a back door of its own.
 
 POST /v1beta/properties/{id}:runReport answers as Google does, errors and quota included; any property but
 SAMPLE_PROPERTY is forbidden. No token is asked for. The sample is fixed when the server starts.
 
-/_control is for tests and the local cloud only, never for product code. POST a JSON object there with any of:
+/_control is for tests only. POST a JSON object there with any of:
     fail_next            statuses (400, 401, 403, 429, 500, 503) for the next requests, so that retries can be seen
     retry_after_seconds  the Retry-After header of 429 and 503 answers (default 1)
     tokens_per_hour      what is left of the property's hourly quota; at 0 every request is 429
 GET /_control tells the requests served so far, their statuses and the quota left. GET /healthz answers 200.
 """
 
-import argparse
 import json
 from collections import deque
 from datetime import date
@@ -177,18 +174,3 @@ def _error(status: int, message: str | None = None, retry_after_seconds: int = 1
     headers = {"Retry-After": str(retry_after_seconds)} if status in (429, 503) else {}
     body = {"error": {"code": status, "message": message or usual, "status": name}}
     return web.json_response(body, status=status, headers=headers)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Play the Google Analytics Data API over the sample.")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--sample", choices=["clean", "dirty"], default="clean")
-    parser.add_argument("--today", type=date.fromisoformat, default=None, help="YYYY-MM-DD, the sample ends before")
-    options = parser.parse_args()
-    variant: Variant = options.sample
-    app = create_app(Sample.load(today=options.today, variant=variant))
-    web.run_app(app, host="127.0.0.1", port=options.port, print=None)
-
-
-if __name__ == "__main__":
-    main()
