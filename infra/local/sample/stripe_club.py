@@ -52,7 +52,7 @@ def lives() -> Iterator[Life]:
     """All of them. Of late more end (sub_churn_spike) and more step down (sub_downgrade_wave) than used to."""
     for number in range(118):
         switch, then = (number % 4 + 1, "club_plus_month") if number % 20 == 7 else (None, "")
-        periods = 6 + number % 5 if number % 3 == 0 else number % 3 - 1
+        periods = 6 + number % 2 if number % 3 == 0 else number % 3 - 1
         yield Life("club_month", periods, into=1 + number * 7 % 28, trial=number % 4 == 1, switch=switch, then=then)
     for number in range(36):
         yield Life("club_month", 1 + number % 6, ends=1 + number * 28 // 36, unpaid=number % 9 == 4)
@@ -60,8 +60,8 @@ def lives() -> Iterator[Life]:
         yield Life(
             "club_month", 1 + number % 5, ends=32 + number * 57 // 34, unpaid=number % 9 == 4, trial=number % 5 == 2
         )
-    for number in range(40):
-        yield Life("club_month", 1 + number % 4, ends=92 + number * 190 // 40, unpaid=number % 9 == 4)
+    for number in range(20):
+        yield Life("club_month", 1 + number % 4, ends=92 + number * 190 // 20, unpaid=number % 9 == 4)
     for number in range(24):
         yield Life("club_month", 0, ends=3 + number * 14, trial=True, abandoned=True)
     for number in range(4):

@@ -8,7 +8,7 @@ from random import Random
 from infra.local.sample.stripe_club import COUNTRIES
 from infra.local.sample.stripe_objects import Account, Object
 
-ORDERS_PER_PURCHASE = 0.31
+ORDERS_PER_PURCHASE = 0.35
 """An account of every purchase would be larger than a sample should be."""
 PRODUCTS = {
     "backpack": 9,
