@@ -27,7 +27,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 WAIT_MILLISECONDS = 30_000
-RUN_SECONDS = 120
+RUN_SECONDS = 240
 
 expect.set_options(timeout=WAIT_MILLISECONDS)
 

@@ -46,5 +46,7 @@ SITE: tuple[Entity, ...] = (
         ),
         measure_in="raw.sessions",
         measure_out="metrics.sessions",
+        # Where Google Analytics begins decides of the days before it.
+        late_days=40,
     ),
 )

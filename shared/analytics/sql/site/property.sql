@@ -47,11 +47,22 @@ payments AS (
 orders AS (
 {{ orders() }}
 ),
--- Days of Stripe: those since its first charge.
+-- Days of Stripe: those since its first charge. A window of days that reaches back behind the first that Google Analytics
+-- tells of would know no sums of traffic: the days of its month before it, or of the last week of the month before, have
+-- no row, and older ones serve windows of months.
+begun AS (
+  SELECT MIN(raw.date) AS told_from FROM `{{ dataset }}.ga_property_totals` AS raw
+),
 calendar AS (
   SELECT day
   FROM UNNEST(@days) AS day
+  CROSS JOIN begun
   WHERE day >= (SELECT MIN(charge.date) FROM `{{ dataset }}.stripe_charges` AS charge)
+    AND (
+      begun.told_from IS NULL
+      OR day >= begun.told_from
+      OR day < CAST(DATE_TRUNC(DATE_SUB(begun.told_from, INTERVAL 7 DAY), MONTH) AS DATE)
+    )
 ),
 charged AS (
   SELECT payments.day, COUNT(*) AS charges, {{ total("payments.amount") }} AS charge_amount
