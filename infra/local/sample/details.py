@@ -85,9 +85,12 @@ CHANGES = (
     Change("ga_countries", {"country": "United Kingdom"}, {"keyEvents": 6, "ecommercePurchases": 6}, 31),
     Change("ga_countries", {"country": "Singapore"}, {"sessions": 9, "screenPageViews": 3.2, "totalUsers": 9}, 10),
     Change(
-        "ga_landing_page_sources",
-        {"landingPage": GOOGLE_STORE, "sessionSource": "(direct)"},
-        {"keyEvents": 0.05},
+        "ga_landing_page_sources", {"landingPage": "/", "sessionMedium": "organic"}, {"keyEvents": 0.1}, DETAIL_DAYS
+    ),
+    Change(
+        "ga_landing_page_channels",
+        {"landingPage": "/", "sessionDefaultChannelGroup": "Organic Search"},
+        {"keyEvents": 0.1},
         DETAIL_DAYS,
     ),
     Change(
@@ -102,7 +105,7 @@ PLANTED = (
     Planted("dq_bot_traffic", "country", "Singapore", "A crawler opens the site from a data centre."),
     Planted("lp_organic_entrance_decay", "landing_page", YOUTUBE, "The page loses its rankings week by week."),
     Planted(
-        "lp_source_mismatch", "landing_page_source", f"{GOOGLE_STORE}|(direct) / (none)", "A bookmark is outdated."
+        "lp_source_mismatch", "landing_page_source", "/|google / organic", "The page is not what the search promises."
     ),
     Planted("lp_404_entrances", "landing_page", STATIONERY, "The page was moved without a redirect."),
     Planted("lp_paid_low_cvr", "landing_page", DINO, "Nobody buys the tee that the ads lead to: that is real."),
