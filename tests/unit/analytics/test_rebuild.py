@@ -11,6 +11,9 @@ VISITS = Entity("email_type", "ac_campaigns", (), reads=("ga_traffic_sources",),
 SENDS = Entity("email_campaign", "ac_campaigns", ())
 LISTS = Entity("email_list", "ac_lists", (), reads=("ac_contacts",), stock_days=10, late_days=3)
 SEGMENTS = Entity("contact_segment", "ac_contacts", (), stock_days=10)
+TABLES = Entity("source_table", "", (), stock_days=10, of_all=True)
+COLUMNS = Entity("table_column", "", (), of_all=True)
+ARRIVALS = Entity("arrival", "", (), stock_days=5)
 
 
 def ago(*days: int) -> list[date]:
@@ -45,3 +48,19 @@ def test_stocks_are_made_up_to_the_last_day_though_nothing_changed():
 
 def test_not_more_days_are_made_anew_than_somebody_looks_back():
     assert work(LISTS, ac_contacts=400).stocks == {10: ago(*range(10))}
+
+
+def test_what_is_made_of_every_table_is_made_anew_for_the_days_of_any():
+    made = work(TABLES, COLUMNS, ac_lists=2, ga_traffic_sources=5)
+    assert made.days == ago(2, 5)
+    assert made.stocks == {10: ago(0, 1, 2, 3, 4, 5)}
+
+
+def test_what_stands_on_no_table_is_made_when_something_was_told_of_it():
+    assert work(ARRIVALS, ac_lists=2).stocks == {}
+    told = Changes({}, {"": DAY - timedelta(days=100)})
+    assert Work.of(Group("data", (ARRIVALS,)), told, None, DAY).stocks == {5: ago(0, 1, 2, 3, 4)}
+
+
+def test_what_is_told_by_others_of_the_group_is_made_after_them():
+    assert list(work(ARRIVALS, TABLES, made_until=DAY - timedelta(days=1)).stocks) == [10, 5]
