@@ -126,6 +126,9 @@ class ArrivalCheck:
 
 def _counts(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> list[StageCount]:
     written, there = sum(entry.days().values()), sum(entry.days_unchanged().values())
+    if entry.failed and not written + there:
+        # Refused from its beginning: nothing of it was loaded.
+        return []
     found, lost = _total(entry, streamed), _missing(entry, streamed)
     counts = [
         stage_count(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.run_etl.main import handle
-from shared.analytics.arrivals import PATIENCE
+from shared.analytics.arrivals import PATIENCE, ArrivalCheck
 from shared.analytics.entities import Group
 from shared.analytics.entities.web import WEB
 from shared.analytics.etl import BEGINNING, OVERLAP, Etl
@@ -76,14 +76,15 @@ class World:
             now=lambda: self.now,
         )
 
-    def write_ledger(self, documents: int = 3) -> None:
+    def write_ledger(self, documents: int = 3, failed: str | None = None) -> None:
         ledger = Arrivals(
             run_id="sync-1",
             tenant_id="demo",
             source="ga4",
             collection_name="ga_page_performance",
-            pages={"0": {"2026-01-04": documents}},
-            complete=True,
+            pages={"0": {"2026-01-04": documents}} if documents else {},
+            complete=failed is None,
+            failed=failed,
             finished_at=NOW,
         )
         self.ops.documents["arrivals/sync-1:ga_page_performance"] = ledger.document()
@@ -314,3 +315,10 @@ def test_a_run_that_died_before_it_said_so_says_it_when_it_is_repeated(world: Wo
     world.etl.run("demo", "etl-sync-1", "sync-1")
     assert [type(message) for message in world.publisher.messages] == [EtlFinished, MergeRequested]
     assert len(world.since) == 1
+
+
+@pytest.mark.parametrize(("documents", "loads"), [(0, 0), (3, 1)])
+def test_what_a_source_refused_from_the_beginning_was_not_loaded(world: World, documents: int, loads: int):
+    world.write_ledger(documents, failed="GA4 refused the request")
+    counts = ArrivalCheck(world.warehouse, world.ops, lambda: world.now).check("demo", "sync-1")
+    assert [count.subject for count in counts] == ["ga_page_performance"] * loads
