@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import orjson
 
 from shared.analytics.records import ArrivalDay
-from shared.errors import Unavailable
+from shared.errors import NotNow
 from shared.ops.records import Arrivals, StageCount
 from shared.ops.stage_counts import stage_count
 from shared.schema.bigquery import plain_table
@@ -51,7 +51,7 @@ class ArrivalCheck:
         missing = sum(_missing(entry, streamed) for entry in ledger)
         newest = max(entry.finished_at for entry in ledger)
         if missing and self._now() - newest < PATIENCE:
-            raise Unavailable("documents of the sync are still on their way", missing=missing)
+            raise NotNow("documents of the sync are still on their way", missing=missing)
         self._keep(tenant_id, ledger, streamed)
         return [count for entry in ledger for count in _counts(entry, streamed)]
 

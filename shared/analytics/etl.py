@@ -6,6 +6,7 @@ their months: a crash between the days and their months is mended by it.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +18,7 @@ from shared.analytics.messages import EtlAsked, EtlFinished, EtlRequested
 from shared.analytics.rebuild import Rebuild, Work
 from shared.analytics.records import EtlState, MonthlyEntityMetrics
 from shared.analytics.rollup import roll_up
-from shared.errors import Unavailable
+from shared.errors import NotNow, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import StageCount
@@ -31,6 +32,12 @@ from shared.tenants.records import Tenant
 OVERLAP = timedelta(minutes=10)
 """How long after its stamp a row may still become visible in the log (see shared/streaming/merge.py)."""
 LEASE_SECONDS = 600
+PAUSES = (2.0, 3.0, 5.0, 8.0, 12.0, 15.0, 15.0, 15.0, 15.0)
+"""Seconds that a run waits, again and again, for documents that are on their way, for other sources that are being
+pulled, for the run before: each look costs a query. Then Pub/Sub delivers its message anew, ever more seldom.
+"""
+TOGETHER = timedelta(minutes=30)
+"""A sync that was last heard of before that is waited for no more, nor aggregated with others."""
 SYNCS_AT_ONCE = 30
 COVERED_KEPT = 200
 """Syncs that are remembered as aggregated: more than can still be waiting to be."""
@@ -73,6 +80,8 @@ class Etl:
         tenant: Callable[[str], Tenant],
         groups: Sequence[Group] = GROUPS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pauses: Sequence[float] = (),
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._warehouse = warehouse
         self._ops = ops
@@ -82,6 +91,8 @@ class Etl:
         self._tenant = tenant
         self._groups = groups
         self._now = now
+        self._pauses = pauses
+        self._sleep = sleep
 
     def ask(self, asked: EtlAsked, tenants: Callable[[], list[str]], requested_by: str) -> Asked:
         """Ask for a run of one tenant, or, without a tenant, of every tenant."""
@@ -104,16 +115,26 @@ class Etl:
         """Bring the metrics of one tenant up to date; publishes EtlFinished.
 
         sync_run_id: the sync whose documents must have arrived first. full: rebuild every day.
-        Unavailable while they are still on their way, or while another run works.
+        Unavailable while they are still on their way, or while another run works, and no pause is left to wait.
         """
+        for pause in self._pauses:
+            try:
+                return self._run(tenant_id, run_id, sync_run_id, full, hurried=False)
+            except Unavailable as error:
+                if not isinstance(error, NotNow):
+                    raise
+                self._sleep(pause)
+        return self._run(tenant_id, run_id, sync_run_id, full, hurried=True)
+
+    def _run(self, tenant_id: str, run_id: str, sync_run_id: str | None, full: bool, hurried: bool) -> EtlResult:
         with self._leases.hold(f"etl:{tenant_id}", LEASE_SECONDS) as held:
             if not held:
-                raise Unavailable("an ETL of this tenant is running", tenant_id=tenant_id)
+                raise NotNow("an ETL of this tenant is running", tenant_id=tenant_id)
             done_by = self._state(tenant_id).covered.get(sync_run_id or "")
+            syncs = self._syncs(tenant_id, sync_run_id, hurried) if sync_run_id and done_by is None else []
+            arrivals = [count for each in syncs for count in self._arrived(tenant_id, each)]
             with self._progress.track(run_id, "etl", tenant_id) as tracker:
                 if done_by is None:
-                    syncs = self._syncs(tenant_id, sync_run_id) if sync_run_id else []
-                    arrivals = [count for each in syncs for count in self._arrived(tenant_id, each)]
                     result = self._rebuild(tenant_id, run_id, syncs, arrivals, full, tracker)
                     tracker.step(counts=result.counts)
                 else:
@@ -126,17 +147,21 @@ class Etl:
                         self._publisher.publish(MergeRequested(tenant_id=tenant_id, force=True))
         return result
 
-    def _syncs(self, tenant_id: str, sync_run_id: str) -> list[str]:
+    def _syncs(self, tenant_id: str, sync_run_id: str, hurried: bool) -> list[str]:
         """The sync, and all others that have ended and that no run has seen: sources that are pulled together are
-        aggregated together, once.
+        aggregated together, once. Unless hurried, NotNow while another source is being pulled.
         """
-        covered = self._state(tenant_id).covered
-        ended = [
-            found.run_id
+        covered, now = self._state(tenant_id).covered, self._now()
+        others = [
+            found
             for found in self._progress.latest(tenant_id, SYNCS_AT_ONCE)
-            if found.kind == "sync" and found.status == "done" and found.run_id not in covered
+            if found.kind == "sync"
+            and found.run_id not in (*covered, sync_run_id)
+            and now - found.updated_at < TOGETHER
         ]
-        return sorted({sync_run_id, *ended})
+        if not hurried and any(found.status in ("requested", "running") for found in others):
+            raise NotNow("another source of the tenant is being pulled", tenant_id=tenant_id)
+        return sorted({sync_run_id, *(found.run_id for found in others if found.status == "done")})
 
     def _arrived(self, tenant_id: str, sync_run_id: str) -> list[StageCount]:
         """What a sync wrote and what arrived of it, recorded. Unavailable until they agree or patience ends."""

@@ -184,9 +184,11 @@ class Clients:
     @cached_property
     def etl(self) -> "Etl":
         """Makes metrics of raw rows."""
-        from shared.analytics.etl import Etl
+        from shared.analytics.etl import PAUSES, Etl
 
-        return Etl(self.warehouse, self.ops, self.progress, self.leases, self.publisher, self.tenants.get)
+        return Etl(
+            self.warehouse, self.ops, self.progress, self.leases, self.publisher, self.tenants.get, pauses=PAUSES
+        )
 
     @cached_property
     def sink(self) -> "Sink":

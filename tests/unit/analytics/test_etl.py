@@ -322,3 +322,29 @@ def test_what_a_source_refused_from_the_beginning_was_not_loaded(world: World, d
     world.write_ledger(documents, failed="GA4 refused the request")
     counts = ArrivalCheck(world.warehouse, world.ops, lambda: world.now).check("demo", "sync-1")
     assert [count.subject for count in counts] == ["ga_page_performance"] * loads
+
+
+def test_a_run_waits_for_what_is_on_its_way_and_for_sources_that_are_being_pulled(world: World):
+    world.write_ledger()
+    world.progress.request("sync-2", "sync", "demo")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            world.ops.documents["progress/sync-2"]["status"] = "done"
+
+    world.etl._pauses, world.etl._sleep = (1.0, 2.0, 3.0, 4.0), sleep
+    world.etl.run("demo", "etl-sync-1", "sync-1")
+    assert slept == [1.0, 2.0]
+    assert world.ops.documents["etl/demo"]["covered"] == {"sync-1": "etl-sync-1", "sync-2": "etl-sync-1"}
+
+
+def test_a_source_that_is_pulled_for_ever_is_not_waited_for_so_long(world: World):
+    world.write_ledger()
+    world.progress.request("sync-2", "sync", "demo")
+    slept: list[float] = []
+    world.etl._pauses, world.etl._sleep = (1.0, 2.0), slept.append
+    world.etl.run("demo", "etl-sync-1", "sync-1")
+    assert slept == [1.0, 2.0]
+    assert world.ops.documents["etl/demo"]["covered"] == {"sync-1": "etl-sync-1"}
