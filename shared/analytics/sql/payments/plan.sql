@@ -57,7 +57,7 @@ failures AS (
     invoice.invoice_id,
     CAST(invoice.failed_at AS DATE) AS failed_on,
     IF(invoice.status = 'paid', CAST(invoice.paid_at AS DATE), NULL) AS recovered_on,
-    IF(invoice.currency = @currency, invoice.amount_due, 0) AS amount,
+    IF(invoice.currency = @currency, invoice.amount_due, 0) AS due,
     COALESCE(
       MAX_BY(line.price_id, IF(line.recurring, line.amount, NULL)), MAX(subscriptions.price_id)
     ) AS plan
@@ -65,7 +65,7 @@ failures AS (
   JOIN subscriptions ON subscriptions.subscription_id = invoice.subscription_id
   CROSS JOIN UNNEST(invoice.lines) AS line
   WHERE invoice.failed_at IS NOT NULL AND COALESCE(invoice.billing_reason, '') <> 'subscription_create'
-  GROUP BY invoice.invoice_id, failed_on, recovered_on, amount
+  GROUP BY invoice.invoice_id, failed_on, recovered_on, due
 ),
 events AS (
   SELECT
@@ -98,7 +98,7 @@ events AS (
   SELECT trials.plan, trials.day, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, IF(trials.is_paid, 1, 0), 0, 0, 0
   FROM trials
   UNION ALL
-  SELECT failures.plan, failures.failed_on, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, failures.amount, 0
+  SELECT failures.plan, failures.failed_on, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, failures.due, 0
   FROM failures
   UNION ALL
   SELECT failures.plan, failures.recovered_on, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1

@@ -127,6 +127,7 @@ lifetimes AS (
 paid AS (
   SELECT
     calendar.day,
+    @property_id AS property_id,
     COALESCE(charged.charges, 0) AS charges,
     COALESCE(charged.charge_amount, 0) AS charge_amount,
     COALESCE(refunded.refunds, 0) AS refunds,
@@ -148,7 +149,7 @@ paid AS (
 )
 SELECT
   COALESCE(traffic.day, paid.day) AS date,
-  COALESCE(traffic.property_id, @property_id) AS entity_id,
+  COALESCE(traffic.property_id, paid.property_id) AS entity_id,
   traffic.users,
   traffic.new_users,
   traffic.sessions,
@@ -176,6 +177,6 @@ SELECT
     'ltv_90d', paid.ltv_90d
   ) AS attributes
 FROM traffic
-FULL JOIN paid ON paid.day = traffic.day AND traffic.property_id = @property_id
+FULL JOIN paid ON paid.day = traffic.day AND paid.property_id = traffic.property_id
 LEFT JOIN purchases ON purchases.day = traffic.day AND purchases.property_id = traffic.property_id
 LEFT JOIN repeats ON repeats.day = traffic.day AND repeats.property_id = traffic.property_id
