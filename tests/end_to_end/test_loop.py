@@ -154,12 +154,18 @@ def test_every_disclosed_incident_is_found(sample_run: SampleRun, found: Any):
 def test_detectors_find_what_the_raw_documents_say_and_nothing_else(found: Any, verdicts: Any):
     for detector, judged in verdicts.items():
         wanted = {entity for entity, verdict in judged.items() if verdict.found}
-        assert {entity for name, entity in found if name == detector} == wanted, detector
+        assert {entity for name, entity in (*found, *parts(found)) if name == detector} == wanted, detector
 
 
 @pytest.mark.parametrize("incident", incidents(), ids=lambda each: each.id)
 def test_incident_is_recomputed_from_the_raw_documents(found: Any, verdicts: Any, incident: Incident):
-    stored, verdict = found[incident.detector, incident.entity], verdicts[incident.detector][incident.entity]
+    verdict = verdicts[incident.detector][incident.entity]
+    assert verdict.found
+    stored = found.get((incident.detector, incident.entity))
+    if stored is None:
+        # Another finding leads it, and has the evidence.
+        assert (incident.detector, incident.entity) in parts(found)
+        return
     evidence = stored["evidence"]
     numbers = {name: value for name, value in evidence["numbers"].items() if name != "entity_id"}
     assert verdict.numbers == pytest.approx(numbers, rel=1e-9)
@@ -272,6 +278,13 @@ def titles(page: Page) -> Any:
     return page.locator(".row .title")
 
 
+def an_opportunity_of_a_page(found: Any) -> Values:
+    """One of the disclosed incidents of pages that leads its own opportunity."""
+    disclosed = {(each.detector, each.entity) for each in incidents() if each.entity_type == "page"}
+    each: Values = next(each for key, each in sorted(found.items()) if key in disclosed)
+    return each
+
+
 def run_detectors(cloud: LocalCloud, finished: Finished, as_of: str) -> None:
     """Run the catalogue once more, as an operator does, until its opportunities are written."""
     run_id = post(cloud, "run_detectors", {"tenant_id": TENANT, "as_of": as_of})["run_id"]
@@ -295,7 +308,7 @@ def test_page_shows_the_opportunities_and_what_a_run_writes_appears_by_itself(
     for each in found.values():
         expect(page.locator("main")).to_contain_text(each["entity_id"])
 
-    lost = next(each for each in found.values() if each["detector_id"] == "device_cvr_gap")
+    lost = an_opportunity_of_a_page(found)
     clients.documents.delete(f"tenants/{TENANT}/opportunities/{lost['opportunity_id']}")
     expect(titles(page)).to_have_count(len(found) - 1)
     run_detectors(cloud, finished, lost["as_of"])
@@ -306,7 +319,7 @@ def test_page_shows_the_opportunities_and_what_a_run_writes_appears_by_itself(
 
 
 def test_page_of_an_opportunity_shows_its_evidence_and_the_days_behind_it(found: Any, visit: Visit):
-    each = found["page_cvr_drop", "/"]
+    each = an_opportunity_of_a_page(found)
     page = visit(f"opportunities/{each['opportunity_id']}")
     expect(page.get_by_role("heading", level=1)).to_have_text(each["title"])
     expect(page.locator("main")).to_contain_text(each["recommendation"])
