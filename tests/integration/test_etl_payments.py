@@ -53,7 +53,7 @@ STOCKS = {
     "subscription_cohort": 400,
     "customer": 92,
     "customer_segment": 92,
-    "subscription": 92,
+    "subscription": 35,
 }
 READ = {*(table for group in GROUPS for table in group.tables), "ac_contacts"}
 

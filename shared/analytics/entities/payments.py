@@ -11,6 +11,9 @@ _PAYMENTS = ("stripe_invoices", "stripe_customers")
 _SUBSCRIBED = ("stripe_subscription_changes", "stripe_invoices", "stripe_prices")
 """How a subscription came to be what it is."""
 
+_JUDGED = 35
+"""Longer than any source takes to settle: for what is judged on its last day alone."""
+
 PAYMENTS: tuple[Entity, ...] = (
     Entity(
         "payment_method",
@@ -102,7 +105,7 @@ PAYMENTS: tuple[Entity, ...] = (
         ("mrr", "attributes"),
         keys=("backup_methods", "card_expires_in_days", "renewal_amount", "renews_in_days"),
         reads=_SUBSCRIBED,
-        stock_days=_QUARTER,
+        stock_days=_JUDGED,
     ),
     Entity(
         "subscription_cohort",
