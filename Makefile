@@ -41,7 +41,7 @@ check: $(STAMP) ## Format, lint, strict types, unit tests, generated files: unde
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python -m infra.generate --check
-	@$(BIN)/python -m pytest tests/unit -q
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests/unit -q
 
 bench: $(STAMP) ## Print the figures, one JSON line each (ONLY=name)
 	@$(BIN)/python -m tests.bench $(ONLY)
