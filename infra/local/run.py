@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -71,14 +71,14 @@ class Summary:
     failures: list[str] = field(default_factory=list)
 
 
-def run_sample(cloud: LocalCloud, *, once: bool) -> int:
-    """Load the sample, wait until all of it has arrived, print what flowed where; the exit code."""
+def run_sample(cloud: LocalCloud, *, once: bool, sources: Collection[str] = tuple(shop.SETTINGS["sources"])) -> int:
+    """Load the sample of some sources, wait until it has arrived, print what flowed where; the exit code."""
     # The official clients of this process find the local cloud as those of the functions do: by the environment.
     os.environ.update(cloud.env)
     clients = Clients(Settings())
     summary = Summary(seconds={"start": round(cloud.seconds["all"], 1)})
     try:
-        _load(cloud, clients, summary)
+        _load(cloud, clients, summary, sources)
     except (StageFailed, TimeoutError, httpx.HTTPError) as error:
         summary.failures.append(str(error))
     read_back(cloud, clients, summary)
@@ -101,7 +101,7 @@ def dashboard_url(cloud: LocalCloud) -> str:
     return f"{cloud.url('dashboard')}/#token={cloud.token(PERSON, TENANT)}"
 
 
-def _load(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
+def _load(cloud: LocalCloud, clients: Clients, summary: Summary, sources: Collection[str]) -> None:
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     ) as shown:
@@ -124,7 +124,7 @@ def _load(cloud: LocalCloud, clients: Clients, summary: Summary) -> None:
             return lambda text: say(f"{source} {text}")
 
         def sync(say: Callable[[str], None]) -> None:
-            for source in shop.SETTINGS["sources"]:
+            for source in sources:
                 runs[source] = _press_sync(cloud, source)
             for source, run_id in runs.items():
                 _until_done(cloud, clients, run_id, said_of(source, say))

@@ -84,7 +84,7 @@ def clients(cloud: LocalCloud) -> Iterator[Clients]:
 @pytest.fixture(scope="module")
 def summary(cloud: LocalCloud, clients: Clients) -> Values:
     """What `make run ONCE=1 SAMPLE=dirty` leaves."""
-    run_sample(cloud, once=True)
+    run_sample(cloud, once=True, sources=("ga4",))
     found: Values = json.loads((cloud.state / "run-summary.json").read_text())
     return found
 
