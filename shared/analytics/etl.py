@@ -208,7 +208,7 @@ class Etl:
         self._ops.put(f"etl/{tenant_id}", state.document())
         aggregated = [count for count in counts if count.stage == "etl"]
         return EtlResult(
-            days=len(set[date]().union(*(work.days for work in works))),
+            days=len(set[date]().union(*(work.told for work in works))),
             rows_in=sum(count.rows_in for count in aggregated),
             rows_out=sum(count.rows_out for count in aggregated),
             refused=sum(count.rows_refused for count in arrivals),

@@ -25,6 +25,8 @@ class Work:
     group: Group
     days: Sequence[date]
     stocks: Mapping[int, Sequence[date]]
+    told: Sequence[date] = ()
+    """The days that changed rows tell of: fewer than are made anew."""
 
     @classmethod
     def of(cls, group: Group, changed: Changes, made_until: date | None, until: date) -> "Work":
@@ -45,7 +47,9 @@ class Work:
             since = min((day for day in begins if day is not None), default=None)
             stocks[longest] = stock_days(since, made_until, longest, until)
         days = sorted(set[date]().union(*flows))
-        return cls(group, days, {longest: days for longest, days in stocks.items() if days})
+        told = [changed.of(tables(entity)) for entity in group.entities if not entity.stock_days]
+        stocks = {longest: stood for longest, stood in stocks.items() if stood}
+        return cls(group, days, stocks, sorted(set[date]().union(*told)))
 
     @property
     def all_days(self) -> set[date]:

@@ -313,7 +313,8 @@ def test_page_shows_the_opportunities_and_what_a_run_writes_appears_by_itself(
     expect(titles(page)).to_have_count(len(found) - 1)
     run_detectors(cloud, finished, lost["as_of"])
     expect(titles(page)).to_have_count(len(found))
-    expect(titles(page).filter(has_text=lost["title"])).to_have_count(1)
+    alike = [each for each in found.values() if lost["title"] in each["title"]]
+    expect(titles(page).filter(has_text=lost["title"])).to_have_count(len(alike))
     again = opportunities(clients)[lost["opportunity_id"]]
     assert again["evidence"] == lost["evidence"]
 
