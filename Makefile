@@ -36,7 +36,7 @@ backfill: $(STAMP) ## Copy what a collection already holds: make backfill ARGS="
 test: $(STAMP) ## Everything: unit, integration on the emulators, end to end in a browser
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder tests/unit tests/integration tests/end_to_end $(ARGS)
 
-check: $(STAMP) ## Format, lint, strict types, unit tests, generated files: under a minute
+check: $(STAMP) ## Format, lint, strict types, unit tests, generated files: about a minute and a half
 	@$(BIN)/ruff format --check -q . || (echo "run: make format"; exit 1)
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy

@@ -35,7 +35,7 @@ NOTICE = (
     "Sample of a real shop (Google's public GA4 data), its dates shifted by whole weeks to end yesterday; "
     "its ads, searches, payments and mails are made to go with it."
 )
-STAGE_SECONDS = 300.0
+STAGE_SECONDS = 600.0
 POLL_SECONDS = 0.2
 
 console = Console(soft_wrap=True, highlight=False)
