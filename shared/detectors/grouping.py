@@ -22,12 +22,15 @@ TOO_MUCH = 1.5
 FAMILIES = {"conversions": "sales", "revenue": "sales"}
 """Causes that are one to people: what is not converted is not earned."""
 LINES = (
-    ("property", "channel", "source_medium", "landing_page", "page"),
+    ("property", "channel", "source_medium", "landing_page"),
+    ("property", "channel", "source_medium", "page"),
     ("property", "device", "browser"),
     ("property", "country"),
     ("property", "plan"),
 )
-"""Kinds of entities that each make up the whole site, the broader first: a part that moved as its whole did."""
+"""Kinds of entities that each make up the whole site, the broader first: a part that moved as its whole did. A page is
+no part of another one, entered or not.
+"""
 PARENTS = {
     "channel": ("channel",),
     "source": ("source_medium",),
@@ -131,13 +134,19 @@ def _led(members: list[int], findings: list[Finding], lineage: _Lineage) -> dict
 
 def _parent(child: int, members: list[int], findings: list[Finding], lineage: _Lineage) -> int | None:
     """The finding right above: one that a label names, else the broadest part of the site that moved alike."""
-    named = [one for one in members if one != child and lineage.is_of(child, one)]
+    named = [one for one in members if one != child and (lineage.is_of(child, one) or _entered(child, one, findings))]
     if named:
         return max(named, key=lambda one: _size(findings[one]))
     kind = findings[child].entity_type
     broader = next((line[: line.index(kind)] for line in LINES if kind in line), ())
     alike = [one for one in members if findings[one].entity_type in broader and not lineage.is_of_another(child, one)]
     return min(alike, key=lambda one: (broader.index(findings[one].entity_type), -_size(findings[one])), default=None)
+
+
+def _entered(child: int, parent: int, findings: list[Finding]) -> bool:
+    """True where a page fell as its entrances did."""
+    page, landing = findings[child], findings[parent]
+    return (page.entity_type, landing.entity_type) == ("page", "landing_page") and page.entity_id == landing.entity_id
 
 
 def _below(root: int, children: Mapping[int, list[int]]) -> list[int]:

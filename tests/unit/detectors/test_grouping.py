@@ -95,6 +95,15 @@ def test_two_of_a_kind_do_not_lead_each_other():
     assert set(leads.values()) == {None}
 
 
+def test_a_page_falls_with_its_own_entrances_and_with_those_of_no_other():
+    leads = _parts_of(
+        landing := _finding("lp_organic_entrance_decay", "landing_page", "/a", 100),
+        _finding("own", "page", "/a", 40),
+        _finding("other", "page", "/b", 40),
+    )
+    assert leads == {"lp_organic_entrance_decay": None, "own": identity("t", landing), "other": None}
+
+
 def test_revenue_and_conversions_are_one_cause_and_compared_in_money():
     leads, _ = _grouped(
         _finding("channel_revenue_drop", "channel", "Email", 5000, cause="revenue", mid=5000.0),
