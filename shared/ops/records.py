@@ -7,6 +7,9 @@ from pydantic import Field
 
 from shared.schema.record import Collection, Json, Key, Personal, Record, Table
 
+NO_DAY = "unreadable"
+"""The day, in ledgers, of documents whose day is none: Firestore takes no empty key."""
+
 
 class DeadLetter(Record):
     """One event that was set aside: why, and where its bytes are."""
