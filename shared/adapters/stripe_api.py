@@ -72,10 +72,16 @@ class StripeApi:
         return self._ask(path, lambda: self._page(path, {"limit": PER_PAGE, **parameters}))
 
     def every(self, path: str, **parameters: Any) -> Iterator[Given]:
-        """All that a list has."""
+        """All that a list has; nothing where what it belongs to, or is narrowed to, is gone."""
         more = True
         while more:
-            found, more = self.page(path, **parameters)
+            try:
+                found, more = self.page(path, **parameters)
+            except Missing as error:
+                if error.parameter != "starting_after":
+                    return
+                # Its last object was deleted meanwhile: what comes after it would be lost.
+                raise Unavailable("Stripe's list changed while it was read", resource=resource(path)) from error
             yield from found
             if found:
                 parameters["starting_after"] = found[-1]["id"]

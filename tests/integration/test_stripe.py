@@ -1,6 +1,7 @@
 """Stripe over HTTP: cursors, what goes wrong on the way, what changed after it was pulled, every amount as it was."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from infra.local.sample.stripe import objects as sample
 from infra.local.vendors.stripe import KEY, Shop
 from shared.adapters.stripe import StripeSource
-from shared.adapters.stripe_api import VERSION
+from shared.adapters.stripe_api import VERSION, StripeApi
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from shared.sources.source import Page, Pull
 from shared.sources.stripe.feeds import (
@@ -26,6 +27,7 @@ from shared.sources.stripe.feeds import (
     ChangeFeed,
     ObjectFeed,
 )
+from shared.sources.webhook import Notice
 from shared.tenants.records import SourceSettings
 from tests.support.stripe import (
     TODAY,
@@ -371,6 +373,42 @@ def test_a_renamed_product_renames_its_prices(stripe: Played):
     stripe.has(events=[event("evt_1", ago(1), "product.updated", product, name="Klub")])
     found = stripe.documents(PRICES)
     assert {name: fields["product_name"] for name, fields in found.items()} == {"price_1": "Club"}
+
+
+def test_a_product_that_is_gone_costs_no_other_price(stripe: Played):
+    gone = {"id": "prod_1", "object": "product", "created": ago(500), "name": "Club", "deleted": True}
+    other = {"id": "prod_2", "object": "product", "created": ago(500), "name": "Shop"}
+    stripe.has(prices=[price("price_2", 2000, product="prod_2")], products=[gone, other])
+    told = [event(f"evt_{one['id']}", ago(1), "product.updated", one, name="...") for one in (other, gone)]
+    stripe.has(events=told)
+    assert set(stripe.documents(PRICES)) == {"price_2"}
+    for one in told:
+        assert len(stripe.source.fetch(pull(2), Notice(one["id"], one["type"], one["data"]["object"]["id"]))) == (
+            one is told[0]
+        )
+
+
+def test_a_subscription_whose_customer_is_gone_meanwhile_costs_no_other(stripe: Played):
+    jenny, joe = customer("cus_1", ago(90)), customer("cus_2", ago(90))
+    expiring = [card(f"pm_{number}", one, 2026, 11) for number, one in enumerate((jenny, joe))]
+    stripe.has(payment_methods=expiring, customers=[joe])
+    stripe.has(
+        subscriptions=[
+            subscription(f"sub_{number}", ago(80), one["id"], item("si_1", price("price_1", 1000)))
+            | {"default_payment_method": f"pm_{number}"}
+            for number, one in enumerate((jenny, joe))
+        ]
+    )
+    found = stripe.documents(SUBSCRIPTIONS, WHOLE)
+    assert {name: fields["backup_methods"] for name, fields in found.items()} == {"sub_0": 0, "sub_1": 0}
+
+
+def test_a_list_that_changes_while_it_is_read_is_read_again_and_not_cut(stripe: Played):
+    gone = Answer({"error": {"type": "invalid_request_error", "code": "resource_missing", "param": "starting_after"}})
+    with vendor() as odd:
+        odd.answers = [replace(gone, status=400)]
+        with pytest.raises(Unavailable, match="changed while it was read"):
+            list(StripeApi(odd.address, KEY, patience_seconds=0.1).every("/v1/prices", product="prod_1"))
 
 
 # What belongs together.

@@ -97,7 +97,16 @@ class Shop:
                 return found
         raise Refused(f"No such {name[:-1]}: '{object_id}'", "resource_missing", parameter="id", status=404)
 
+    def there(self, name: str, object_id: str, parameter: str) -> Object:
+        """An object that is not deleted; Refused as where a parameter names one that is."""
+        found = self.find(name, object_id)
+        if found.get("deleted"):
+            raise Refused(f"No such {name[:-1]}: '{object_id}'", "resource_missing", parameter, status=404)
+        return found
+
     def _list(self, name: str, request: web.Request) -> Object:
+        if "product" in request.query:
+            self.there("products", request.query["product"], "product")
         there = [one for one in reversed(self.objects.get(name, [])) if not one.get("deleted")]
         those = sorted(there, key=lambda one: int(one["created"]), reverse=True)
         return listed(self, name, those, request.query, f"/v1/{name}", LISTS[name], page_cap(request))
@@ -106,7 +115,7 @@ class Shop:
         return view(self, name, self.find(name, request.match_info["id"]), request.query)
 
     def _methods(self, request: web.Request) -> Object:
-        customer = self.find("customers", request.match_info["id"])["id"]
+        customer = self.there("customers", request.match_info["id"], "customer")["id"]
         those = [one for one in self.objects.get("payment_methods", []) if one.get("customer") == customer]
         return listed(self, "payment_methods", those, request.query, request.path, (), page_cap(request))
 
