@@ -111,12 +111,16 @@ class FakeDocuments:
     ) -> dict[str, Values]:
         kept = {}
         for path, values in documents:
-            there = self.get(path)
-            later = there is not None and there.get(by) is not None and there[by] > values[by]
-            if there is not None and (later or same_values(there, values, but_for)):
+
+            def change(there: Values | None, path: str = path, values: Mapping[str, Any] = values) -> Values | None:
+                kept.pop(path, None)
+                later = there is not None and there.get(by) is not None and there[by] > values[by]
+                if there is None or not (later or same_values(there, values, but_for)):
+                    return dict(values)
                 kept[path] = there
-            else:
-                self.put(path, values)
+                return None
+
+            self.transact(path, change)
         return kept
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:

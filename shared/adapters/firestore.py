@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from google.api_core import exceptions
 from google.cloud import firestore
@@ -21,6 +21,8 @@ Values = dict[str, Any]
 BATCH = 100
 WRITERS = 8
 TIMEOUT_SECONDS = 30.0
+ATTEMPTS = 10
+"""So often is tried again what somebody else wrote meanwhile."""
 
 
 @contextmanager
@@ -39,6 +41,15 @@ def translated() -> Iterator[None]:
         raise NotNow("somebody else writes the same", cause=type(error).__name__) from error
     except (exceptions.InvalidArgument, exceptions.OutOfRange) as error:
         raise Rejected("Firestore refused the values", cause=type(error).__name__) from error
+
+
+class Changed(NamedTuple):
+    """A document that is to be written over what is there, which was last written then."""
+
+    path: str
+    values: Mapping[str, Any]
+    there: Values | None
+    updated_at: Any
 
 
 class FirestoreDocuments:
@@ -85,9 +96,13 @@ class FirestoreDocuments:
     def put_changed(
         self, documents: Sequence[tuple[str, Mapping[str, Any]]], but_for: Collection[str]
     ) -> dict[str, Values]:
-        kept, changed = self._compared(documents, lambda there, values: same_values(there, values, but_for))
-        self.put_many(changed)
-        return kept
+        def compare(batch: list[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Values], list[Changed]]:
+            return self._compared(batch, lambda there, values: same_values(there, values, but_for))
+
+        with ThreadPoolExecutor(WRITERS) as pool:
+            compared = list(pool.map(compare, _batches(documents, BATCH)))
+        self.put_many((each.path, each.values) for _, changed in compared for each in changed)
+        return {path: there for kept, _ in compared for path, there in kept.items()}
 
     def put_newer(
         self, documents: Sequence[tuple[str, Mapping[str, Any]]], by: str, but_for: Collection[str]
@@ -95,61 +110,55 @@ class FirestoreDocuments:
         def stays(there: Values, values: Mapping[str, Any]) -> bool:
             return same_values(there, values, but_for) or _later(there, values, by)
 
-        kept, changed = self._compared(documents, stays)
+        def put(batch: list[tuple[str, Mapping[str, Any]]]) -> dict[str, Values]:
+            for _ in range(ATTEMPTS):
+                kept, changed = self._compared(batch, stays)
+                try:
+                    self._replace(changed)
+                except (exceptions.AlreadyExists, exceptions.FailedPrecondition, exceptions.NotFound, NotNow):
+                    # One of them is not as it was compared any more, so none was written.
+                    continue
+                return kept
+            raise NotNow("documents are contended", documents=len(batch))
 
-        def put(path: str, values: Mapping[str, Any]) -> None:
-            def change(there: Values | None) -> Values | None:
-                # What was written since it was compared may be newer.
-                return None if there is not None and _later(there, values, by) else dict(values)
-
-            if self.transact(path, change) is None:
-                kept[path] = self.get(path) or {}
-
-        def commit(batch: list[tuple[str, Mapping[str, Any]]]) -> None:
-            writes = self.client.batch()
-            for path, values in batch:
-                writes.create(self.client.document(path), dict(values))
-            try:
-                with translated():
-                    writes.commit(timeout=TIMEOUT_SECONDS)
-            except exceptions.AlreadyExists:
-                # One of them at least is there, so none was written.
-                for path, values in batch:
-                    put(path, values)
-
-        # Most are new, and need no transaction of their own.
         with ThreadPoolExecutor(WRITERS) as pool:
-            list(pool.map(commit, _batches(changed, BATCH)))
-        return kept
+            return {path: there for kept in pool.map(put, _batches(documents, BATCH)) for path, there in kept.items()}
 
     def _compared(
-        self,
-        documents: Sequence[tuple[str, Mapping[str, Any]]],
-        stays: Callable[[Values, Mapping[str, Any]], bool],
-    ) -> tuple[dict[str, Values], list[tuple[str, Mapping[str, Any]]]]:
+        self, batch: list[tuple[str, Mapping[str, Any]]], stays: Callable[[Values, Mapping[str, Any]], bool]
+    ) -> tuple[dict[str, Values], list[Changed]]:
         """What is there of those that stay as they are, and those that are to be written."""
+        with translated():
+            references = [self.client.document(path) for path, _ in batch]
+            found = {
+                snapshot.reference.path: snapshot
+                for snapshot in self.client.get_all(references, timeout=TIMEOUT_SECONDS)
+            }
         kept: dict[str, Values] = {}
-
-        def compare(batch: list[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, Mapping[str, Any]]]:
-            with translated():
-                found = {
-                    snapshot.reference.path: snapshot.to_dict()
-                    for snapshot in self.client.get_all(
-                        [self.client.document(path) for path, _ in batch], timeout=TIMEOUT_SECONDS
-                    )
-                }
-            changed = []
-            for path, values in batch:
-                there = found.get(path)
-                if there is not None and stays(there, values):
-                    kept[path] = there
-                else:
-                    changed.append((path, values))
-            return changed
-
-        with ThreadPoolExecutor(WRITERS) as pool:
-            changed = [each for batch in pool.map(compare, _batches(documents, BATCH)) for each in batch]
+        changed: list[Changed] = []
+        for path, values in batch:
+            there = found[path].to_dict()
+            if there is not None and stays(there, values):
+                kept[path] = there
+            else:
+                changed.append(Changed(path, values, there, found[path].update_time))
         return kept, changed
+
+    def _replace(self, changed: Iterable[Changed]) -> None:
+        """Write documents in one commit, if each of them is still as it was found."""
+        writes = self.client.batch()
+        for each in changed:
+            reference, values = self.client.document(each.path), dict(each.values)
+            if each.there is None:
+                writes.create(reference, values)
+            else:
+                # A batch checks updates only: one that names each field replaces the whole.
+                gone = dict.fromkeys(each.there.keys() - values.keys(), firestore.DELETE_FIELD)
+                option = self.client.write_option(last_update_time=each.updated_at)
+                writes.update(reference, values | gone, option=option)
+        if len(writes):
+            with translated():
+                writes.commit(timeout=TIMEOUT_SECONDS)
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
         reference = self.client.document(path)
@@ -163,7 +172,7 @@ class FirestoreDocuments:
 
         with translated():
             try:
-                result: Values | None = run(self.client.transaction(max_attempts=10))
+                result: Values | None = run(self.client.transaction(max_attempts=ATTEMPTS))
             except ValueError as error:
                 # The client reports exhausted attempts as a plain ValueError; any other is of `change`.
                 if not isinstance(error.__cause__, exceptions.Aborted):
@@ -183,7 +192,7 @@ class FirestoreDocuments:
             return True
 
         with translated():
-            return bool(run(self.client.transaction(max_attempts=10)))
+            return bool(run(self.client.transaction(max_attempts=ATTEMPTS)))
 
     def delete(self, path: str) -> None:
         with translated():

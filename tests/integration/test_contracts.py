@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -85,6 +85,39 @@ def test_what_is_newer_stays(documents: Documents, folder: str):
     assert kept == {f"{folder}/newer": {"n": 1, "at": late}, f"{folder}/same": {"n": 1, "at": early}}
     found = {name: documents.get(f"{folder}/{name}") for name in ("older", "unstamped", "new")}
     assert found == {name: wanted[name] for name in found}
+
+
+class Meanwhile:
+    """Fields that may differ, none of them; somebody else does something while they are looked at."""
+
+    def __init__(self, *done: Callable[[], Any]) -> None:
+        self.left = list(done)
+
+    def __contains__(self, name: object) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[str]:
+        if self.left:
+            self.left.pop(0)()
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_what_is_written_while_it_is_compared_is_compared_again(documents: Documents, folder: str, hours: int):
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    other = {"n": 2, "at": at + timedelta(hours=hours), "gone": {"a.b": 1}}
+    names = ("changed", "deleted", "beside")
+    documents.put_many((f"{folder}/{name}", {"n": 0, "at": at - timedelta(days=1)}) for name in names)
+    wanted = {f"{folder}/{name}": {"n": 1, "at": at, "map": {"a.b": 1, "c d": []}} for name in names}
+    meanwhile = Meanwhile(
+        lambda: documents.put(f"{folder}/changed", other), lambda: documents.delete(f"{folder}/deleted")
+    )
+    kept = documents.put_newer(list(wanted.items()), "at", meanwhile)
+    assert kept == ({f"{folder}/changed": other} if hours > 0 else {})
+    assert {path: documents.get(path) for path in wanted} == wanted | kept
 
 
 def test_what_is_newer_is_not_deleted(documents: Documents, folder: str):
