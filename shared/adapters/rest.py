@@ -13,6 +13,7 @@ import stamina
 from pyrate_limiter import Duration, Limiter, Rate
 
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.deadline import seconds_left
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -65,9 +66,10 @@ class Rest:
     ) -> None:
         self._vendor = vendor
         self._patience_seconds = patience_seconds
+        self._call_seconds = call_seconds
         self._limiter = Limiter(Rate(per_second, Duration.SECOND)) if per_second else None
         self._reason = reason
-        self._http = httpx.Client(base_url=address, headers=dict(headers), auth=auth, timeout=call_seconds)
+        self._http = httpx.Client(base_url=address, headers=dict(headers), auth=auth)
 
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a GET answers."""
@@ -95,7 +97,7 @@ class Rest:
         if self._limiter is not None:
             self._limiter.try_acquire(self._vendor)
         try:
-            answer = self._http.request(method, path, **options)
+            answer = self._http.request(method, path, timeout=seconds_left(self._call_seconds), **options)
         except httpx.RequestError as error:
             raise Later(type(error).__name__) from error
         if answer.is_error:
@@ -121,8 +123,10 @@ class Rest:
 def patiently(ask: Callable[[], T], patience_seconds: float) -> T:
     """What `ask` answers, asked again after each Later: at the time that it says, or after growing pauses.
 
-    The last Later is raised after five attempts, or once the next would be later than `patience_seconds` from now.
+    The last Later is raised after five attempts, or once the next would be later than `patience_seconds` from now, or
+    than somebody waits (shared/sources/deadline.py).
     """
+    patience_seconds = seconds_left(patience_seconds)
     until = time.monotonic() + patience_seconds
     for attempt in stamina.retry_context(
         on=lambda error: _pause(error, until),

@@ -13,7 +13,7 @@ from shared.errors import BadRequest, CredentialsRefused, Unauthenticated
 from shared.sources.catalogue import SOURCES
 from shared.sources.source import Feed, Page, Pull
 from shared.sources.stripe.feeds import EVENTS, EVENTS_DAYS, FEEDS, ChangeFeed, ObjectFeed, event_types
-from shared.sources.webhook import Change, Delivery, Notice
+from shared.sources.webhook import Change, Delivery, Notice, stranger
 
 TOLERANCE_SECONDS = 300
 """How far a delivery's time may be from ours: Stripe signs each try anew."""
@@ -80,10 +80,10 @@ class StripeSource:
         """The event of a delivery."""
         signature = delivery.headers.get("stripe-signature", "")
         try:
-            stripe.WebhookSignature.verify_header(delivery.body, signature, secret.strip())
+            stripe.WebhookSignature.verify_header(delivery.body, signature, secret)
         except (stripe.SignatureVerificationError, UnicodeDecodeError, TypeError):
             # TypeError: signatures that are not ASCII. Without the error itself, which carries the body.
-            raise Unauthenticated("the delivery is not signed with the endpoint's secret") from None
+            raise stranger() from None
         if abs(now.timestamp() - _signed_at(signature)) > TOLERANCE_SECONDS:
             raise Unauthenticated("the delivery was not signed just now", tolerance_seconds=TOLERANCE_SECONDS)
         return _notices(delivery.body)

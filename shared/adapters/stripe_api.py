@@ -9,6 +9,7 @@ import stripe
 
 from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS, Later, patiently, retry_after
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.deadline import seconds_left
 
 VERSION = "2026-10-28.endive"
 """The version of the API that objects are read in, whatever the account's own is."""
@@ -52,7 +53,7 @@ class StripeApi:
             base_addresses={"api": endpoint},
             # It would not try again after a 429, nor heed Retry-After.
             max_network_retries=0,
-            http_client=stripe.RequestsClient(timeout=call_seconds),
+            http_client=stripe.RequestsClient(timeout=seconds_left(call_seconds)),
         )
 
     def get(self, path: str, **parameters: Any) -> Given:

@@ -14,6 +14,9 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.sources.source import Source
 
+ASKING = ("pages", "check", "fetch")
+"""What asks the vendor. Reading a webhook's notices does not, and says nothing of how the vendor does."""
+
 
 def connectors(at: Settings, breakers: Breakers) -> "dict[str, Callable[[str], Source]]":
     """Source -> its adapter for a tenant. Importing and connecting wait until one is asked for."""
@@ -45,7 +48,7 @@ def connectors(at: Settings, breakers: Breakers) -> "dict[str, Callable[[str], S
 
     def for_tenant(connect: Callable[[], "Source"]) -> "Callable[[str], Source]":
         connected = cache(connect)
-        return lambda tenant_id: guard(connected(), breakers[f"{connect.__name__}:{tenant_id}"])
+        return lambda tenant_id: guard(connected(), breakers[f"{connect.__name__}:{tenant_id}"], only=ASKING)
 
     every = (ga4, google_ads, search_console, stripe, activecampaign)
     return {connect.__name__: for_tenant(connect) for connect in every}

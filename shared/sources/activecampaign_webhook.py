@@ -12,10 +12,12 @@ from urllib.parse import parse_qs
 
 from shared.errors import BadRequest, Unauthenticated
 from shared.sources.activecampaign import CAMPAIGNS, CONTACTS
-from shared.sources.webhook import Delivery, Notice
+from shared.sources.webhook import Delivery, Notice, stranger
 
 OF_CONTACTS = ("subscribe", "unsubscribe", "update", "bounce")
 OF_CAMPAIGNS = ("sent", "open", "click", "forward", "reply", "unsubscribe", "bounce")
+SHORTEST_SECRET = 32
+"""Characters. A shorter one can be guessed, and is taken for none."""
 MAX_AGE = timedelta(days=1)
 """Older than that, a delivery is a copy that somebody kept. Within it a copy does no harm: what it names is fetched as
 it is then. Times without a zone are the account's, which is within a day of UTC.
@@ -29,8 +31,8 @@ def notices(delivery: Delivery, secret: str, now: datetime) -> Sequence[Notice]:
     of a webhook, or lacks the id that its type promises.
     """
     given = delivery.parameters.get("secret", "")
-    if not secret or not hmac.compare_digest(given.encode(), secret.encode()):
-        raise Unauthenticated("the webhook's address does not carry the secret")
+    if len(secret) < SHORTEST_SECRET or not hmac.compare_digest(given.encode(), secret.encode()):
+        raise stranger()
     try:
         form = {name: values[-1] for name, values in parse_qs(delivery.body.decode()).items()}
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from shared.ops.progress import ProgressBook, Tracker
 from shared.ops.records import Cursor
 from shared.schema.ports import Documents, Publisher, Secrets
 from shared.sources.catalogue import SOURCES, SourceKind
+from shared.sources.deadline import ANSWER_SECONDS, within
 from shared.sources.ledger import Entry, Ledger
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.slices import Days, Slice
@@ -124,6 +125,7 @@ class Sync:
                     self._ended(request, failed)
         return outcome
 
+    @within(ANSWER_SECONDS)
     def check(self, tenant_id: str, source: str) -> str:
         """What the tenant's credentials open, in the vendor's own name for it. Errors as of a source's pages."""
         settings, today = self.settings(tenant_id, source), datetime.now(UTC).date()

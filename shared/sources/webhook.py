@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared.errors import Unauthenticated
 from shared.sources.source import Feed, Pull
 
 
@@ -41,11 +42,18 @@ class WebhookSource(Protocol):
     def notices(self, delivery: Delivery, secret: str, now: datetime) -> Sequence[Notice]:
         """What a delivery tells; none where it is about nothing that Scout holds.
 
-        Unauthenticated where it is not signed with the secret, or was signed too long ago; BadRequest where it cannot
-        be read.
+        Unauthenticated where it does not carry the secret (as `stranger` says it), or was signed too long ago;
+        BadRequest where it cannot be read.
         """
         ...
 
     def fetch(self, pull: Pull, notice: Notice) -> Sequence[Change]:
         """What the object, and what belongs to it, is now. Errors as of a source's pages."""
         ...
+
+
+def stranger() -> Unauthenticated:
+    """The one answer to whoever does not have the secret: it does not tell whether there is such a tenant."""
+    return Unauthenticated(
+        "no webhook has this address and this secret", expected="an address and a secret that were agreed on"
+    )

@@ -5,24 +5,39 @@ and tells only which object to fetch: fetched twice it is the same, and an old n
 now. A crash before the answer makes the vendor deliver again.
 """
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from shared.errors import BadRequest, CredentialsRefused, Unauthenticated, UnknownTenant
+from shared.errors import BadRequest, CredentialsRefused, Rejected, Unauthenticated
+from shared.schema.names import TENANT
 from shared.schema.ports import Documents, Secrets
 from shared.sources.catalogue import SOURCES
+from shared.sources.deadline import ANSWER_SECONDS, within
 from shared.sources.source import Source
 from shared.sources.states import SourceStates
 from shared.sources.sync import Sync, kind_of, stamped
-from shared.sources.webhook import Change, Delivery, WebhookSource
+from shared.sources.webhook import Change, Delivery, Notice, WebhookSource, stranger
 from shared.tenants.records import SourceSettings
 
-NOBODY = "nobody takes webhooks at this address"
+REMEMBER_SECONDS = 60.0
+RENEW_SECONDS = 5.0
+"""A secret that does not fit may have been replaced: it is asked for again, but not for each forged delivery."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a tenant's webhook goes by, as it was at `asked_at`, in seconds of the clock."""
+
+    settings: SourceSettings
+    secret: str
+    asked_at: float
 
 
 class Webhooks:
-    """Webhooks of all sources and tenants."""
+    """Webhooks of all sources and tenants. clock: in seconds, for what is remembered."""
 
     def __init__(
         self,
@@ -32,26 +47,31 @@ class Webhooks:
         ops: Documents,
         secrets: Secrets,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = sources
         self._sync = sync
+        self._clock = clock
+        self._agreements: dict[tuple[str, str], Agreement] = {}
         self._documents = documents
         self._states = SourceStates(ops)
         self._secrets = secrets
         self._now = now
 
+    @within(ANSWER_SECONDS)
     def receive(self, tenant_id: str, source: str, delivery: Delivery) -> dict[str, int]:
         """Fetch what a delivery tells of; documents written, left as they were, deleted.
 
-        BadRequest where there is no such source, Unauthenticated where the delivery is not signed with the tenant's
+        BadRequest where no such source sends webhooks, Unauthenticated where the delivery does not carry the tenant's
         secret (or there is no such tenant: strangers learn no names), else what the source raises.
         """
         if not kind_of(source).webhook:
             known = ", ".join(sorted(name for name, kind in SOURCES.items() if kind.webhook))
             raise BadRequest("there is no such webhook", errors=[{"field": "source", "expected": f"one of: {known}"}])
-        settings = self._settings(tenant_id, source)
-        vendor = cast(WebhookSource, self._sources[source](tenant_id))
-        notices = vendor.notices(delivery, self._secret(tenant_id, source), self._now())
+        if not TENANT.fullmatch(tenant_id):
+            raise stranger()
+        settings, notices = self._notices(tenant_id, source, delivery)
+        vendor = self._vendor(tenant_id, source)
         counts = {"notices": len(notices), "written": 0, "unchanged": 0, "deleted": 0}
         for notice in notices:
             # Before it is fetched: whatever is written later was asked for later.
@@ -76,14 +96,33 @@ class Webhooks:
         kept = self._documents.put_newer([(path, document)], "synced_at", ("sync_run_id", "synced_at"))
         return "unchanged" if kept else "written"
 
-    def _settings(self, tenant_id: str, source: str) -> SourceSettings:
-        try:
-            return self._sync.settings(tenant_id, source)
-        except (BadRequest, UnknownTenant) as error:
-            raise Unauthenticated(NOBODY, expected="an address and a secret that were agreed on") from error
+    def _vendor(self, tenant_id: str, source: str) -> WebhookSource:
+        return cast(WebhookSource, self._sources[source](tenant_id))
 
-    def _secret(self, tenant_id: str, source: str) -> str:
+    def _notices(self, tenant_id: str, source: str, delivery: Delivery) -> tuple[SourceSettings, Sequence[Notice]]:
+        """What a delivery that carries the tenant's secret tells, and how to reach its source."""
+        agreed = self._agreement(tenant_id, source, REMEMBER_SECONDS)
         try:
-            return self._secrets.get(tenant_id, f"{source}_webhook")
-        except CredentialsRefused as error:
-            raise Unauthenticated(NOBODY, expected="an address and a secret that were agreed on") from error
+            return agreed.settings, self._vendor(tenant_id, source).notices(delivery, agreed.secret, self._now())
+        except Unauthenticated:
+            renewed = self._agreement(tenant_id, source, RENEW_SECONDS)
+            if renewed is agreed:
+                raise
+        return renewed.settings, self._vendor(tenant_id, source).notices(delivery, renewed.secret, self._now())
+
+    def _agreement(self, tenant_id: str, source: str, seconds: float) -> Agreement:
+        """What was agreed on, not longer ago than so many seconds."""
+        known, now = self._agreements.get((tenant_id, source)), self._clock()
+        if known is not None and now - known.asked_at < seconds:
+            return known
+        try:
+            settings = self._sync.settings(tenant_id, source)
+            secret = self._secrets.get(tenant_id, f"{source}_webhook").strip()
+        except Rejected as error:
+            self._agreements.pop((tenant_id, source), None)
+            raise stranger() from error
+        if not secret:
+            # What is signed with nothing is signed by anybody.
+            raise stranger()
+        self._agreements[tenant_id, source] = agreed = Agreement(settings, secret, now)
+        return agreed
