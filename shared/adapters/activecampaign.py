@@ -1,16 +1,14 @@
 """ActiveCampaign's API v3 over plain HTTP: its official clients are older than the API."""
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-import httpx
-
-from shared.adapters.activecampaign_walk import LIMIT, Place, how_many, walk, walk_by_id
+from shared.adapters.activecampaign_reports import MOST_ANSWERS, complaints, openers
+from shared.adapters.activecampaign_walk import LIMIT, Place, walk, walk_by_id
 from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS, Rest
 from shared.errors import CredentialsRefused, Rejected
 from shared.sources import activecampaign_documents as documents
@@ -24,7 +22,6 @@ from shared.sources.activecampaign import (
     KINDS,
     LISTS,
     MESSAGES,
-    NONE,
     OPENS,
     OPENS_HISTORY,
     PASSAGES,
@@ -39,13 +36,27 @@ from shared.sources.webhook import Change, Delivery, Notice
 
 PER_SECOND = 5
 """Requests that an account allows: https://developers.activecampaign.com/reference/rate-limits."""
-STATUSES = {"unconfirmed": 0, "active": 1, "unsubscribed": 2, "bounced": 3}
-"""A contact's status on a list, as the API numbers it."""
 NO_ACCOUNT = (402, 404)
 """Not paid for; not there. Lists are there in every account."""
+ME = "/api/3/users/me"
+"""There in every account, too."""
 
+T = TypeVar("T")
 Document = tuple[str, dict[str, Any]]
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of what is asked about one row of a list.
+
+    counted: documents that the vendor says it is. answers: how many it took. following: where the next part begins.
+    """
+
+    documents: list[Document]
+    counted: int
+    answers: int
+    following: int | None = None
 
 
 class ActiveCampaignSource:
@@ -80,26 +91,54 @@ class ActiveCampaignSource:
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of one kind of object, in order of their ids."""
-        kind, place = _kind(feed), Place.read(position)
-        left_out = place.left_out
+        kind = _kind(feed)
         with self._account(pull) as api:
-            if kind is BLOCKS:
-                yield self._blocks(api, pull)
-                return
-            steps = walk_by_id if kind is CONTACTS else walk
-            for found in steps(api, kind.path, kind.key, kind.parameters, place):
-                beside = _beside(kind, found.answer)
-                taken = [row for row in found.rows if self._takes(kind, row, beside[str(row["id"])], pull)]
-                by_row = [self._documents(api, kind, row, beside[str(row["id"])], pull) for row in taken]
-                left_out += len(found.rows) - sum(bool(those) for those in by_row)
-                made = [document for those in by_row for document in those]
-                following = replace(found.place, left_out=left_out).text if found.more else None
-                yield Page(made, following, None if found.total is None else max(0, found.total - left_out))
+            yield from (self._parts if kind in (BLOCKS, OPENS) else self._rows)(api, kind, pull, position)
+
+    def _rows(self, api: Rest, kind: Kind, pull: Pull, position: str) -> Iterator[Page]:
+        """A page for each answer of the list."""
+        place = Place.read(position)
+        left_out = place.left_out
+        steps = walk_by_id if kind is CONTACTS else walk
+        for found in steps(api, kind.path, kind.key, kind.parameters, place):
+            beside = _beside(kind, found.answer)
+            taken = [row for row in found.rows if self._takes(kind, row, beside[str(row["id"])], pull)]
+            left_out += len(found.rows) - len(taken)
+            made = [self._document(api, kind, row, beside[str(row["id"])], pull) for row in taken]
+            following = replace(found.place, left_out=left_out).text if found.more else None
+            yield Page(made, following, _reported(found.total, left_out))
+
+    def _parts(self, api: Rest, kind: Kind, pull: Pull, position: str) -> Iterator[Page]:
+        """Pages of what is asked about each row of a list by itself, each of a bounded number of answers.
+
+        A position is a Place of the list, and, within a row, its id and where its next part begins. What the vendor
+        counts is the list's rows, but for what each row is more or less than one document (`left_out`).
+        """
+        walked, _, inside = position.partition("/")
+        cut, _, first = inside.partition("/")
+        place, resumed = Place.read(walked), {cut: int(first or 0)}
+        left_out, answers, made = place.left_out, 0, list[Document]()
+        listed = AUTOMATIONS if kind is BLOCKS else kind
+        for found in walk(api, listed.path, listed.key, listed.parameters, place):
+            for row, after in found.placed:
+                part = Part([], 0, 0, resumed.pop(str(row["id"]), 0))
+                left_out += part.following == 0
+                while part.following is not None and self._takes(kind, row, (), pull):
+                    part = self._part(api, kind, row, pull, part.following)
+                    made, answers, left_out = made + part.documents, answers + part.answers, left_out - part.counted
+                    if answers >= MOST_ANSWERS:
+                        inside = "" if part.following is None else f"/{row['id']}/{part.following}"
+                        here = replace(place if inside else after, left_out=left_out)
+                        yield Page(made, here.text + inside, _reported(found.total, left_out))
+                        made, answers = [], 0
+                place = after
+            if not found.more:
+                yield Page(made, None, _reported(found.total, left_out))
 
     def check(self, pull: Pull) -> str:
         """The account's name."""
         with self._account(pull) as api:
-            api.get("/api/3/users/me")
+            api.get(ME)
         return pull.settings.account_id or ""
 
     def notices(self, delivery: Delivery, secret: str, now: datetime) -> Sequence[Notice]:
@@ -127,40 +166,36 @@ class ActiveCampaignSource:
         since = max(pull.since, self._today() - OPENS_HISTORY) if kind is OPENS else pull.since
         return kind.takes(row, beside, since, self._today())
 
-    def _documents(self, api: Rest, kind: Kind, row: Row, beside: Sequence[Row], pull: Pull) -> Sequence[Document]:
-        """What a row becomes; nothing where the vendor does not tell."""
-        if kind is not OPENS:
-            return [self._document(api, kind, row, beside, pull)]
-        found = _openers(api, row, pull)
-        made = [] if found is None else documents.opens(row, found)
-        return [(name, {**fields, "account_id": pull.settings.account_id}) for name, fields in made]
+    def _part(self, api: Rest, kind: Kind, row: Row, pull: Pull, first: int) -> Part:
+        """Who opened a campaign, from an answer on; or an automation's steps, all of them, as each knows its way."""
+        if kind is OPENS:
+            told = openers(api, row, pull, first)
+            made = [] if told is None else documents.opens(row, told.contact_ids, first)
+            part = Part(made, len(made), *((1,) if told is None else (told.answers, told.following)))
+        else:
+            path = BLOCKS.path.format(id=row["id"])
+            found = _unless_gone(api, lambda: list(walk(api, path, BLOCKS.key, {}, Place()))) or []
+            made = documents.blocks([block for one in found for block in one.rows], str(row["id"]))
+            part = Part(made, max(len(made), *(one.total or 0 for one in found[-1:]), 0), len(found))
+        account = {"account_id": pull.settings.account_id}
+        return replace(part, documents=[(name, {**fields, **account}) for name, fields in part.documents])
 
     def _document(self, api: Rest, kind: Kind, row: Row, beside: Sequence[Row], pull: Pull) -> Document:
         # What is told only as it stands now is told of the last whole day.
         yesterday = self._today() - timedelta(days=1)
         if kind is CAMPAIGNS:
-            name, fields = documents.campaign(row, beside, _utm(api, row), _complaints(api, row, pull))
+            name, fields = documents.campaign(row, beside, _utm(api, row), complaints(api, row, pull))
         elif kind is AUTOMATION_MAILS:
-            name, fields = documents.automation_mail(row, yesterday, _utm(api, row), _complaints(api, row, pull))
+            name, fields = documents.automation_mail(row, yesterday, _utm(api, row), complaints(api, row, pull))
         elif kind is AUTOMATIONS:
             name, fields = documents.automation(row, yesterday)
         elif kind is LISTS:
-            name, fields = documents.mail_list(row, yesterday, _counts(api, row))
+            name, fields = documents.mail_list(row, yesterday)
         elif kind is CONTACTS:
             name, fields = documents.contact(row, beside)
         else:
             name, fields = {MESSAGES.path: documents.message, PASSAGES.path: documents.passage}[kind.path](row)
         return name, {**fields, "account_id": pull.settings.account_id}
-
-    def _blocks(self, api: Rest, pull: Pull) -> Page:
-        """The steps of all automations, which are few: one page."""
-        made: list[Document] = []
-        for found in walk(api, AUTOMATIONS.path, AUTOMATIONS.key, {}, Place()):
-            for automation in found.rows:
-                answer = _one(api, BLOCKS.path.format(id=automation["id"]), {"limit": LIMIT}) or {}
-                blocks = documents.blocks(answer.get(BLOCKS.key, []), str(automation["id"]))
-                made += [(name, {**fields, "account_id": pull.settings.account_id}) for name, fields in blocks]
-        return Page(made, following=None, reported=None)
 
     @contextmanager
     def _account(self, pull: Pull) -> Iterator[Rest]:
@@ -195,59 +230,24 @@ def _utm(api: Rest, row: Row) -> str | None:
     return utm_campaign(answer.get("links", []))
 
 
-def _complaints(api: Rest, row: Row, pull: Pull) -> Any:
-    """Spam complaints; None where they are not told."""
-    return (_report(api, "unsubscription_totals", row, pull) or {}).get("spam_complaints")
-
-
-def _openers(api: Rest, row: Row, pull: Pull) -> list[str] | None:
-    """Ids of the contacts that opened a campaign, in order; None where they are not told.
-
-    How many an answer holds is nowhere said: the next is asked for until all are there, or nobody is new.
-    """
-    found: set[str] = set()
-    for page in itertools.count(1):
-        answer = _report(api, "open_list", row, pull, page=str(page)) or {}
-        told = {str(one["subscriberid"]) for place, one in answer.items() if place.isdigit()}
-        if page == 1 and not told and str(row.get("uniqueopens")) not in NONE:
-            return None
-        if told <= found:
-            break
-        found |= told
-        if len(found) >= int(row.get("uniqueopens") or 0):
-            break
-    return sorted(found, key=int)
-
-
-def _report(api: Rest, name: str, row: Row, pull: Pull, **more: str) -> Row | None:
-    """A report about a campaign that only the API's first version has; None where it does not answer.
-
-    https://www.activecampaign.com/api/overview.php
-    Its key belongs into the request, and there into the body: addresses are logged.
-    """
-    asked = {"api_action": f"campaign_report_{name}", "api_output": "json", "campaignid": row["id"], **more}
-    try:
-        answer = api.post_form(f"/admin/api.php?{httpx.QueryParams(asked)}", {"api_key": pull.credentials.strip()})
-    except Rejected:
-        # The third version takes the key: this one is closed to it.
-        return None
-    return answer if isinstance(answer, Mapping) else None
-
-
-def _counts(api: Rest, row: Row) -> dict[str, int | None]:
-    return {
-        name: how_many(api, CONTACTS.path, {"listid": row["id"], "status": number}) for name, number in STATUSES.items()
-    }
-
-
 def _one(api: Rest, path: str, parameters: Mapping[str, Any]) -> Any:
     """The answer about one object; None where there is no such one (any more)."""
+    return _unless_gone(api, lambda: api.get(f"/api/3/{path}", parameters))
+
+
+def _unless_gone(api: Rest, ask: Callable[[], T]) -> T | None:
+    """What `ask` answers; None where what it asks about is not there, though the account is."""
     try:
-        return api.get(f"/api/3/{path}", parameters)
+        return ask()
     except Rejected as error:
-        if error.fields.get("status_given") == 404:
-            return None
-        raise
+        if error.fields.get("status_given") != 404:
+            raise
+    api.get(ME)
+    return None
+
+
+def _reported(total: int | None, left_out: int) -> int | None:
+    return None if total is None else max(0, total - left_out)
 
 
 def _beside(kind: Kind, answer: Mapping[str, Any]) -> dict[str, list[Row]]:

@@ -7,7 +7,7 @@ twice, none is skipped; and at the end the vendor's own total is told, so that w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from shared.adapters.rest import Rest
@@ -51,6 +51,12 @@ class Found:
     place: Place
     total: int | None
     more: bool
+
+    @property
+    def placed(self) -> Iterator[tuple[Mapping[str, Any], Place]]:
+        """Each row, and the place after it."""
+        for row, offset in zip(self.rows, count(self.place.offset - len(self.rows) + 1), strict=False):
+            yield row, replace(self.place, offset=offset, last_id=int(row["id"]))
 
 
 def walk(api: Rest, path: str, key: str, parameters: Mapping[str, Any], place: Place) -> Iterator[Found]:

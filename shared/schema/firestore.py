@@ -38,7 +38,7 @@ def rules(records: Iterable[type[Record]], database: str = "(default)") -> str:
 
 
 def indexes(records: Iterable[type[Record]], database: str = "(default)") -> dict[str, Any]:
-    """The composite indexes of one database, in the shape of `firestore.indexes.json`."""
+    """The composite indexes of one database, and what is in no index, in the shape of `firestore.indexes.json`."""
     found = []
     overrides = []
     for record in records:
@@ -59,15 +59,9 @@ def indexes(records: Iterable[type[Record]], database: str = "(default)") -> dic
                     ],
                 }
             )
-        if collection.ttl_field:
-            overrides.append(
-                {
-                    "collectionGroup": collection.name,
-                    "fieldPath": collection.ttl_field,
-                    "ttl": True,
-                    "indexes": [],
-                }
-            )
+        for name in dict.fromkeys((*filter(None, [collection.ttl_field]), *collection.unindexed)):
+            ttl = {"ttl": True} if name == collection.ttl_field else {}
+            overrides.append({"collectionGroup": collection.name, "fieldPath": name, **ttl, "indexes": []})
     return {"indexes": found, "fieldOverrides": overrides}
 
 

@@ -92,12 +92,15 @@ class Collection:
     path: collection path with placeholders, `tenants/{tenant_id}/opportunities`.
     indexes: composite indexes, each a tuple of field names, `-` before a descending one.
     ttl_field: the field of a Firestore TTL policy.
+    unindexed: fields that nobody looks for and whose elements are many: each is an entry of an index otherwise, and a
+    document of more than 40,000 is refused (https://firebase.google.com/docs/firestore/quotas).
     """
 
     path: str
     indexes: tuple[tuple[str, ...], ...] = ()
     database: str = "(default)"
     ttl_field: str | None = None
+    unindexed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

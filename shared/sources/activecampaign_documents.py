@@ -58,13 +58,16 @@ def campaign(row: Row, lists: Iterable[Row], utm: str | None, complaints: Any) -
     }
 
 
-def opens(row: Row, contact_ids: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Ids and fields of the documents that say who opened a campaign: as many as it takes, at least one."""
+def opens(row: Row, contact_ids: Sequence[str], first: int) -> list[tuple[str, dict[str, Any]]]:
+    """Ids and fields of the documents that say who opened a campaign: as many as it takes.
+
+    first: the number of the vendor's answer that they begin with. Only that of the first answer may be of nobody.
+    """
     _, sent = campaign(row, (), None, None)
-    parts = [contact_ids[first : first + MOST_OPENS] for first in range(0, len(contact_ids) or 1, MOST_OPENS)]
+    parts = [contact_ids[start : start + MOST_OPENS] for start in range(0, len(contact_ids), MOST_OPENS)]
     return [
         (f"{row['id']}-{number}", {"date": sent["date"], "campaign_id": str(row["id"]), "contact_ids": list(part)})
-        for number, part in enumerate(parts)
+        for number, part in enumerate(parts or ([] if first else [[]]), first)
     ]
 
 
@@ -97,8 +100,6 @@ def automation(row: Row, day: date) -> tuple[str, dict[str, Any]]:
         "automation_id": str(row["id"]),
         "name": row.get("name") or "",
         "status": _count(row.get("status")),
-        "entered": _count(row.get("entered")),
-        "exited": _count(row.get("exited")),
     }
 
 
@@ -151,14 +152,9 @@ def passage(row: Row) -> tuple[str, dict[str, Any]]:
     }
 
 
-def mail_list(row: Row, day: date, counts: Mapping[str, int | None]) -> tuple[str, dict[str, Any]]:
-    """Id and fields of a list as it stands after a day; counts: by the name of a contact's status on it."""
-    return f"{day}-{row['id']}", {
-        "date": day.isoformat(),
-        "list_id": str(row["id"]),
-        "name": row.get("name") or "",
-        **{f"{status}_contacts": count for status, count in counts.items()},
-    }
+def mail_list(row: Row, day: date) -> tuple[str, dict[str, Any]]:
+    """Id and fields of a list as it stands after a day."""
+    return f"{day}-{row['id']}", {"date": day.isoformat(), "list_id": str(row["id"]), "name": row.get("name") or ""}
 
 
 def contact(row: Row, lists: Iterable[Row]) -> tuple[str, dict[str, Any]]:

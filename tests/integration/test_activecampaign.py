@@ -25,6 +25,7 @@ from shared.sources.activecampaign import (
     PASSAGES,
     Kind,
 )
+from shared.sources.activecampaign_documents import MOST_OPENS
 from shared.sources.source import Page, Pull
 from shared.sources.webhook import Notice
 from shared.tenants.records import SourceSettings
@@ -62,6 +63,25 @@ def passage(number: int) -> dict[str, Any]:
     }
 
 
+def opened(number: int, openers: int) -> dict[str, Any]:
+    """A campaign that so many opened."""
+    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
+    ids = [str(one) for one in range(1, openers + 1)]
+    return {
+        **sent,
+        "id": str(number),
+        "sdate": "2026-11-19T10:00:00-06:00",
+        "uniqueopens": str(openers),
+        "_openers": ids,
+    }
+
+
+def block(number: int, automation: int) -> dict[str, Any]:
+    """The step after the one before it."""
+    made = {"id": str(number), "automation": str(automation), "parent": str(number - 1), "ordernum": str(number)}
+    return {**made, "type": "wait", "params": "{}", "deleted": "0", "cdate": "2026-11-01T08:00:00-06:00"}
+
+
 def small(contacts: int = 23) -> Account:
     """An account of a few contacts and as many passages; the other lists are empty."""
     empty: dict[str, list[dict[str, Any]]] = {kind.path: [] for kind in KINDS if kind is not BLOCKS}
@@ -71,6 +91,7 @@ def small(contacts: int = 23) -> Account:
         "contactLists": [],
         "campaignLists": [],
         "links": [],
+        "automationBlocks": [],
     }
     return Account(empty | those)
 
@@ -132,7 +153,7 @@ def test_every_object_of_the_sample_arrives_once_as_a_valid_record_and_the_total
     for _, fields in found:
         kind.record.model_validate({"tenant_id": "demo", **fields})
     assert pages[-1].following is None
-    assert pages[-1].reported == (None if kind is BLOCKS else len(found))
+    assert pages[-1].reported == len(found)
 
 
 def test_campaigns_carry_the_vendors_numbers_as_numbers_and_the_day_of_the_accounts_own_zone(synced: Synced):
@@ -177,14 +198,6 @@ def test_blocks_know_the_way_that_leads_to_them(synced: Synced):
     assert (third_mail["block_type"], third_mail["campaign_id"], third_mail["path"]) == (
         "send", "13", ["20", "21", "22", "23", "24", "25"],
     )  # fmt: skip
-
-
-def test_lists_are_counted_by_status(synced: Synced):
-    found = dict(documents(synced(LISTS)))
-    on = [one["status"] for one in objects(TODAY)["contactLists"] if one["list"] == "2"]
-    assert [found["2026-11-20-2"][f"{name}_contacts"] for name in ("active", "unsubscribed", "bounced")] == [
-        on.count(status) for status in ("1", "2", "3")
-    ]
 
 
 def test_a_contact_has_its_address_in_lower_case_and_the_lists_that_it_is_on(running: Vendors, account: Account):
@@ -237,10 +250,8 @@ def test_who_opened_a_campaign_is_told_of_those_of_the_last_ten_months(synced: S
 
 @pytest.mark.parametrize("opens", [20, 23], ids=["as many as are counted", "fewer than are counted"])
 def test_those_who_opened_are_asked_for_until_all_are_there(running: Vendors, account: Account, opens: int):
-    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
-    openers = [str(number) for number in range(1, 21)]
-    account.objects["campaigns"] = [{**sent, "sdate": "2026-11-19T10:00:00-06:00", "uniqueopens": str(opens)}]
-    account.objects["campaigns"][0]["_openers"] = openers
+    account.objects["campaigns"] = [opened(1, 20) | {"uniqueopens": str(opens)}]
+    openers = account.objects["campaigns"][0]["_openers"]
     running.control("activecampaign", page_size=7)
     [page] = everything(running, OPENS)
     [(_, fields)] = page.documents
@@ -248,22 +259,89 @@ def test_those_who_opened_are_asked_for_until_all_are_there(running: Vendors, ac
 
 
 def test_openers_that_are_not_told_are_no_document_and_are_not_missed(running: Vendors, account: Account):
-    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
-    account.objects["campaigns"] = [{**sent, "sdate": "2026-11-19T10:00:00-06:00"}]
+    account.objects["campaigns"] = [opened(1, 20)]
     account.reports = False
     [page] = everything(running, OPENS)
     assert (page.documents, page.reported) == ([], 0)
 
 
-def test_openers_of_a_campaign_that_very_many_opened_are_several_documents(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(activecampaign_documents, "MOST_OPENS", 3)
+def test_openers_of_a_campaign_that_very_many_opened_come_in_parts_wherever_they_are_cut(
+    running: Vendors, account: Account
+):
+    account.objects["campaigns"] = [opened(1, 2), opened(2, 120), opened(3, 2)]
+    running.control("activecampaign", page_size=1)
+    pages = everything(running, OPENS)
+    found = dict(documents(pages))
+    assert {name: len(fields["contact_ids"]) for name, fields in found.items()} == {
+        "1-0": 2, "2-0": 50, "2-50": 50, "2-100": 20, "3-0": 2,
+    }  # fmt: skip
+    assert (len(pages), pages[-1].reported) == (3, 5)
+    for number, page in enumerate(pages[:-1]):
+        assert page.following is not None
+        rest = list(source(running.address).pages(OPENS, pull(), page.following))
+        assert documents(rest) == documents(pages[number + 1 :])
+        assert rest[-1].reported == 5
+
+
+def test_a_part_of_the_openers_whose_campaign_is_gone_is_no_part_of_the_next_one(running: Vendors, account: Account):
+    account.objects["campaigns"] = [opened(1, 60), opened(2, 2)]
+    running.control("activecampaign", page_size=1)
+    pages = source(running.address).pages(OPENS, pull(), "")
+    following = next(pages).following
+    account.objects["campaigns"].pop(0)
+    assert following is not None
+    rest = list(source(running.address).pages(OPENS, pull(), following))
+    assert [(name, len(fields["contact_ids"])) for name, fields in documents(rest)] == [("2-0", 2)]
+
+
+def test_openers_that_are_told_no_further_are_not_taken_for_all(running: Vendors, account: Account):
+    account.objects["campaigns"] = [opened(1, 60)]
+    running.control("activecampaign", page_size=1)
+    pages = source(running.address).pages(OPENS, pull(), "")
+    next(pages)
+    account.reports = False
+    with pytest.raises(Rejected):
+        next(pages)
+
+
+def test_many_openers_of_one_answer_are_several_documents_none_of_them_too_large():
     row = {"id": "9", "sdate": "2026-11-19T10:00:00-06:00"}
-    made = activecampaign_documents.opens(row, list("1234567"))
-    assert [(name, fields["contact_ids"]) for name, fields in made] == [
-        ("9-0", ["1", "2", "3"]), ("9-1", ["4", "5", "6"]), ("9-2", ["7"]),
-    ]  # fmt: skip
-    [(name, fields)] = activecampaign_documents.opens(row, [])
+    ids = [str(9_000_000_000 + number) for number in range(2 * MOST_OPENS + 1)]
+    made = dict(activecampaign_documents.opens(row, ids, 50))
+    assert {name: len(fields["contact_ids"]) for name, fields in made.items()} == {
+        "9-50": MOST_OPENS, "9-51": MOST_OPENS, "9-52": 1,
+    }  # fmt: skip
+    # Firestore's limits: 1 MiB, a text being its bytes and one; 40,000 entries in indexes, one for each element.
+    assert sum(len(one) + 1 for one in made["9-50"]["contact_ids"]) < 2**20
+    assert "contact_ids" in OPENS.collection.unindexed
+    [(name, fields)] = activecampaign_documents.opens(row, [], 0)
     assert (name, fields["contact_ids"]) == ("9-0", [])
+
+
+def test_blocks_of_an_automation_that_has_more_than_an_answer_holds_all_come(running: Vendors, account: Account):
+    account.objects["automations"] = [{"id": "1", "name": "Long"}, {"id": "2", "name": "Short"}]
+    account.objects["automationBlocks"] = [
+        block(number, automation) for number, automation in enumerate([1] * 130 + [2], 1)
+    ]
+    pages = everything(running, BLOCKS)
+    found = dict(documents(pages))
+    assert len(found) == pages[-1].reported == 131
+    assert found["130"]["path"] == [str(number) for number in range(1, 131)]
+    account.totals["automationBlocks"] = "140"
+    assert everything(running, BLOCKS)[-1].reported == 280
+
+
+def test_an_automation_that_was_deleted_meanwhile_has_no_blocks():
+    class Meanwhile(Account):
+        """What was listed is gone when more is asked about it."""
+
+        def _find(self, name: str, object_id: str) -> None:
+            return None
+
+    account = Meanwhile(small().objects | {"automations": [{"id": "1", "name": "There"}]})
+    with vendors(TODAY, account) as server:
+        [page] = everything(server, BLOCKS)
+    assert (page.documents, page.reported) == ([], 0)
 
 
 def test_no_address_that_was_asked_for_holds_the_key(shop: Vendors, synced: Synced):
@@ -487,6 +565,13 @@ def test_a_replayed_webhook_brings_the_object_as_it_is_by_then(running: Vendors,
 def test_an_object_that_is_no_more_is_gone(running: Vendors, kind: Kind):
     [change] = source(running.address).fetch(pull(), notice(f"{kind.path}/404"))
     assert (change.feed, change.document_id, change.fields) == (kind, "404", None)
+
+
+@pytest.mark.parametrize("kind", [CONTACTS, CAMPAIGNS])
+def test_an_object_of_an_account_that_is_no_more_is_not_taken_for_gone(running: Vendors, kind: Kind):
+    running.control("activecampaign", fail_next=[404, 404])
+    with pytest.raises(CredentialsRefused, match="no such ActiveCampaign account"):
+        source(running.address).fetch(pull(), notice(f"{kind.path}/7"))
 
 
 def test_a_webhook_about_an_automations_mail_or_a_draft_changes_no_campaign(shop: Vendors):

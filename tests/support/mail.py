@@ -128,13 +128,7 @@ def messages() -> list[AcMessage]:
 def lists() -> list[AcList]:
     """As they stood on the last two days; nobody is on the third."""
     return [
-        AcList(
-            **OF,
-            date=TODAY - timedelta(days=ago),
-            list_id=name,
-            name=f"List {name}",
-            **{f"{status}_contacts": 0 for status in ("unconfirmed", "active", "unsubscribed", "bounced")},
-        )
+        AcList(**OF, date=TODAY - timedelta(days=ago), list_id=name, name=f"List {name}")
         for name in "123"
         for ago in (1, 2)
     ]
@@ -303,9 +297,7 @@ def kept() -> list[SourceRow]:
             fields = told.document() | counts[name] | {"automation_id": name[0]}
             made.append(AcAutomationMail.model_validate(fields))
         for name in "123":
-            automation = AcAutomation(
-                **OF, date=day, automation_id=name, name=f"Automation {name}", status=1, entered=0, exited=0
-            )
+            automation = AcAutomation(**OF, date=day, automation_id=name, name=f"Automation {name}", status=1)
             made.append(automation)
     return made
 

@@ -47,7 +47,7 @@ def objects(today: date) -> dict[str, list[Row]]:
         "campaignLists": [_on_list(number, one) for number, one in enumerate(mails, 1)],
         "links": [_link(one) for one in mails],
         "messages": [_message(one["message_id"], one["name"], one["cdate"], one["_list"]) for one in campaigns],
-        "automations": [_automation(one, ways) for one in AUTOMATIONS],
+        "automations": [_automation(one) for one in AUTOMATIONS],
         "automationBlocks": [block for one in AUTOMATIONS for block in _blocks(one)],
         "contactAutomations": [_passage(number, one) for number, one in enumerate(ways, 1)],
         "lists": [_list(NEWSLETTER_LIST, "Newsletter"), _list(CUSTOMERS_LIST, "Customers")],
@@ -197,16 +197,13 @@ def _message(message_id: str, name: str, made: str, list_id: str) -> Row:
     return {"id": message_id, "name": name, "subject": subject, "fromemail": address, "cdate": made, "mdate": made}
 
 
-def _automation(automation: Automation, ways: Sequence[Passage]) -> Row:
-    own = [one for one in ways if one.automation is automation]
+def _automation(automation: Automation) -> Row:
     return {
         "id": str(automation.number),
         "name": automation.name,
         "status": "1",
         "cdate": _at(date(2025, 1, 6), 9),
         "mdate": _at(date(2025, 1, 6), 9),
-        "entered": str(automation.before + len(own)),
-        "exited": str(automation.before + sum(one.left for one in own)),
         "hidden": "0",
     }
 

@@ -77,10 +77,13 @@ class Account:
         return web.json_response({"user": {"id": "1", "username": "admin", "email": "admin@example.com"}})
 
     def _list(self, request: web.Request) -> web.Response:
-        name, asked = request.match_info["list"], request.query
+        name = request.match_info["list"]
         if name not in self.objects:
             return error(404)
-        rows = self._asked(name, asked)
+        return self._answer(name, self.objects[name], request)
+
+    def _answer(self, name: str, those: list[Row], request: web.Request) -> web.Response:
+        asked, rows = request.query, list(those)
         if asked.get("orders[id]") == "ASC":
             rows.sort(key=lambda row: int(row["id"]))
         total = self.totals.get(name, str(len(rows)))
@@ -103,7 +106,7 @@ class Account:
             return error(404)
         name, field = found
         rows = [row for row in self.objects.get(name, []) if str(row[field]) == owner]
-        return web.json_response({name: _shown(rows), "meta": {"total": str(len(rows))}})
+        return self._answer(name, rows, request)
 
     async def _report(self, request: web.Request) -> web.Response:
         """The first version: always HTTP 200, the key in the request, `result_code` says whether it went well."""
@@ -119,15 +122,6 @@ class Account:
 
     def _find(self, name: str, object_id: str) -> Row | None:
         return next((row for row in self.objects.get(name, []) if row["id"] == object_id), None)
-
-    def _asked(self, name: str, asked: Any) -> list[Row]:
-        """The rows of a list; contacts may be asked for by a list that they are on, and their status there."""
-        if name != "contacts" or "listid" not in asked:
-            return list(self.objects[name])
-        those = [one for one in self.objects["contactLists"] if one["list"] == asked["listid"]]
-        status = asked.get("status", "-1")
-        ids = {one["contact"] for one in those if status in ("-1", one["status"])}
-        return [row for row in self.objects[name] if row["id"] in ids]
 
     def _beside(self, page: list[Row], asked: Any) -> dict[str, list[Row]]:
         beside: dict[str, list[Row]] = {}

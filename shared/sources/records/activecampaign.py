@@ -15,8 +15,6 @@ from pydantic import BaseModel, Field
 from shared.schema.record import Collection, Dropped, Hashed, Immutable, Key, Table
 from shared.sources.records.row import RETENTION_DAYS, Measured, SourceRow
 
-SO_FAR = "So far, since the automation began."
-
 
 class AcRow(SourceRow):
     """What every document of ActiveCampaign carries."""
@@ -81,7 +79,7 @@ class AcOpens(AcRow):
     campaign_id: Key[str]
     contact_ids: list[str] = []
 
-    collection = Collection("tenants/{tenant_id}/ac_opens")
+    collection = Collection("tenants/{tenant_id}/ac_opens", unindexed=("contact_ids",))
     table = Table(
         "aso_tenant_{tenant_id}.ac_opens",
         partition_by="date",
@@ -195,8 +193,6 @@ class AcAutomation(AcRow):
     automation_id: Key[str]
     name: str
     status: int = Field(description="1 active, 2 inactive.")
-    entered: int = Field(ge=0, description=f"Contacts that entered it. {SO_FAR}")
-    exited: int = Field(ge=0, description=f"Contacts that left or finished it. {SO_FAR}")
 
     collection = Collection("tenants/{tenant_id}/ac_automations")
     table = Table(
@@ -228,10 +224,6 @@ class AcList(AcRow):
     date: Key[Immutable[Day]] = Field(description="The day after whose end it was found so.")
     list_id: Key[str]
     name: str
-    unconfirmed_contacts: int = Field(ge=0)
-    active_contacts: int = Field(ge=0, description="Contacts that may be mailed.")
-    unsubscribed_contacts: int = Field(ge=0)
-    bounced_contacts: int = Field(ge=0)
 
     collection = Collection("tenants/{tenant_id}/ac_lists")
     table = Table(

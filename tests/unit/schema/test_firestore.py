@@ -7,6 +7,7 @@ import pytest
 
 from shared.schema.firestore import indexes, rules
 from shared.schema.record import ClientWritable, Collection, Json, Key, Record
+from shared.schema.registry import records
 from tests.unit.schema.samples import Invoice, Shared, Summary
 
 
@@ -129,6 +130,26 @@ def test_expiry_is_a_ttl_policy_without_an_index():
     assert indexes([Invoice, Shared])["fieldOverrides"] == [
         {"collectionGroup": "invoices", "fieldPath": "expires_at", "ttl": True, "indexes": []}
     ]
+
+
+def test_a_field_of_very_many_elements_has_no_index():
+    class Long(Record):
+        """One whose documents would have more entries in indexes than a document may."""
+
+        collection = Collection("long", ttl_field="expires_at", unindexed=("ids", "expires_at"))
+
+    assert indexes([Long])["fieldOverrides"] == [
+        {"collectionGroup": "long", "fieldPath": "expires_at", "ttl": True, "indexes": []},
+        {"collectionGroup": "long", "fieldPath": "ids", "indexes": []},
+    ]
+
+
+def test_only_declared_fields_are_in_no_index_and_no_composite_index_needs_one_of_them():
+    collections = {record: record.collection for record in records() if record.collection is not None}
+    assert any(collection.unindexed for collection in collections.values())
+    for record, collection in collections.items():
+        assert set(collection.unindexed) <= set(record.model_fields)
+        assert not set(collection.unindexed) & {name.lstrip("-") for index in collection.indexes for name in index}
 
 
 def test_braces_are_balanced():
