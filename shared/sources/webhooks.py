@@ -18,7 +18,7 @@ from shared.sources.catalogue import SOURCES
 from shared.sources.deadline import ANSWER_SECONDS, within
 from shared.sources.source import Source
 from shared.sources.states import SourceStates
-from shared.sources.sync import Sync, kind_of, stamped
+from shared.sources.sync import Sync, stamped
 from shared.sources.webhook import Change, Delivery, Notice, WebhookSource, stranger
 from shared.tenants.records import SourceSettings
 
@@ -65,9 +65,10 @@ class Webhooks:
         BadRequest where no such source sends webhooks, Unauthenticated where the delivery does not carry the tenant's
         secret (or there is no such tenant: strangers learn no names), else what the source raises.
         """
-        if not kind_of(source).webhook:
-            known = ", ".join(sorted(name for name, kind in SOURCES.items() if kind.webhook))
-            raise BadRequest("there is no such webhook", errors=[{"field": "source", "expected": f"one of: {known}"}])
+        known = sorted(name for name, kind in SOURCES.items() if kind.webhook)
+        if source not in known:
+            errors = [{"field": "source", "expected": f"one of: {', '.join(known)}"}]
+            raise BadRequest("there is no such webhook", errors=errors)
         if not TENANT.fullmatch(tenant_id):
             raise stranger()
         settings, notices = self._notices(tenant_id, source, delivery)
