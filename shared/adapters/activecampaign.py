@@ -18,6 +18,7 @@ from shared.sources.activecampaign import (
     AUTOMATIONS,
     BLOCKS,
     CAMPAIGNS,
+    COMPLAINTS_HISTORY,
     CONTACTS,
     KINDS,
     LISTS,
@@ -184,7 +185,7 @@ class ActiveCampaignSource:
         # What is told only as it stands now is told of the last whole day.
         yesterday = self._today() - timedelta(days=1)
         if kind is CAMPAIGNS:
-            name, fields = documents.campaign(row, beside, _utm(api, row), complaints(api, row, pull))
+            name, fields = documents.campaign(row, beside, _utm(api, row), self._complaints(api, row, pull))
         elif kind is AUTOMATION_MAILS:
             name, fields = documents.automation_mail(row, yesterday, _utm(api, row), complaints(api, row, pull))
         elif kind is AUTOMATIONS:
@@ -196,6 +197,11 @@ class ActiveCampaignSource:
         else:
             name, fields = {MESSAGES.path: documents.message, PASSAGES.path: documents.passage}[kind.path](row)
         return name, {**fields, "account_id": pull.settings.account_id}
+
+    def _complaints(self, api: Rest, row: Row, pull: Pull) -> Any:
+        since = self._today() - COMPLAINTS_HISTORY
+        is_old = pull.since < since and not CAMPAIGNS.takes(row, (), since, self._today())
+        return None if is_old else complaints(api, row, pull)
 
     @contextmanager
     def _account(self, pull: Pull) -> Iterator[Rest]:

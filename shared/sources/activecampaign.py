@@ -73,6 +73,8 @@ OPENS = Kind(AcOpens, path="campaigns", key="campaigns", changed=CAMPAIGNS.chang
 """Who opened them: of contacts the API itself tells their last open alone, which says nothing of months gone by."""
 OPENS_HISTORY = timedelta(days=310)
 """Who is engaged is compared over seven months, and in each of them is who opened a mail of the 90 days before."""
+COMPLAINTS_HISTORY = timedelta(days=91)
+"""No detector looks further back at them: a longer pull asks for those of no campaign that is older."""
 MESSAGES = Kind(AcMessage, path="messages", key="messages", changed=("cdate", "mdate"), lasts=True)
 AUTOMATION_MAILS = Kind(AcAutomationMail, path="campaigns", key="campaigns")
 AUTOMATIONS = Kind(AcAutomation, path="automations", key="automations")

@@ -16,6 +16,7 @@ from shared.sources.activecampaign import (
     AUTOMATION_MAILS,
     BLOCKS,
     CAMPAIGNS,
+    COMPLAINTS_HISTORY,
     CONTACTS,
     KINDS,
     LISTS,
@@ -171,7 +172,6 @@ def test_campaigns_carry_the_vendors_numbers_as_numbers_and_the_day_of_the_accou
             "unsubscribes",
         ):
             assert fields[name] == int(row[name])
-        assert fields["complaints"] == int(row["_complaints"])
         # At six in the evening it is the next day already in UTC.
         assert fields["date"] == row["sdate"][:10]
         assert fields["sent_hour"] == int(row["sdate"][11:13])
@@ -230,11 +230,27 @@ def test_a_number_that_is_none_is_kept_as_it_was_given(running: Vendors, account
 
 
 def test_complaints_are_unknown_where_the_first_version_of_the_api_does_not_tell(running: Vendors, account: Account):
-    sent = next(row for row in objects(TODAY)["campaigns"] if row["status"] == "5")
-    account.objects["campaigns"] = [{**sent, "tracklinksanalytics": "1", "analytics_campaign_name": "may"}]
+    account.objects["campaigns"] = [opened(1, 0) | {"tracklinksanalytics": "1", "analytics_campaign_name": "may"}]
     account.reports = False
     [(_, fields)] = documents(everything(running, CAMPAIGNS))
     assert (fields["utm_campaign"], fields["complaints"]) == ("may", None)
+
+
+def test_complaints_are_asked_for_of_campaigns_that_detectors_still_look_at(synced: Synced):
+    found = dict(documents(synced(CAMPAIGNS)))
+    rows = {row["id"]: row for row in objects(TODAY)["campaigns"] if row["status"] == "5"}
+    recent = {name for name, row in rows.items() if row["sdate"][:10] >= (TODAY - COMPLAINTS_HISTORY).isoformat()}
+    assert 0 < len(recent) < len(rows) / 3
+    assert {name: fields["complaints"] for name, fields in found.items()} == {
+        name: int(row["_complaints"]) if name in recent else None for name, row in rows.items()
+    }
+
+
+def test_of_an_old_campaign_that_changed_complaints_are_asked_for_all_the_same(running: Vendors, account: Account):
+    old = {"sdate": "2026-01-02T10:00:00-06:00", "ldate": None, "cdate": "2026-01-02T10:00:00-06:00"}
+    account.objects["campaigns"] = [opened(1, 0) | old | {"mdate": "2026-11-20T10:00:00-06:00", "_complaints": "3"}]
+    [page] = source(running.address).pages(CAMPAIGNS, pull(days=14), "")
+    assert dict(page.documents)["1"]["complaints"] == 3
 
 
 def test_who_opened_a_campaign_is_told_of_those_of_the_last_ten_months(synced: Synced):
