@@ -2,24 +2,22 @@
 
 Usage: python -m infra.local.bigquery --rest-port N --grpc-port M --project P [--data-dir D]
 
-Two of its habits are switched off, seven limits lifted. It downloads DuckDB's spatial extension and refuses to start
+Three of its habits are switched off, six limits lifted. It downloads DuckDB's spatial extension and refuses to start
 without a network; only ST_* functions need it. After every append and DML it copies the whole table for time travel:
 about 500 appends then hold 13 GB; only FOR SYSTEM_TIME is lost without it. It serves as many streams of appends at a
 time as it has worker threads (six on two cores; the seventh waits for ever), and forgets the fields of RECORD columns.
 Its threads share one connection to DuckDB, which refuses a query while an append is being written: each gets its own.
 It sends a table's rows in one message, but none above 11 MB. A column that the API adds to a table is noted and not
-made. RANGE_BUCKET becomes a lambda of a kind that DuckDB reads only when asked to. It parses each statement some
-twenty-five times, half of them only to look at it: those who look share one tree, and a text once translated is
-remembered.
+made. RANGE_BUCKET becomes a lambda of a kind that DuckDB reads only when asked to. It writes every view that a
+statement reads into its text, for policies of rows' access, which are not used here. What it translated is remembered
+(infra/local/translations.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-import re
 import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,17 +32,16 @@ from bqemulator.config import LogFormat, LogLevel, PersistenceMode, Settings
 from bqemulator.grpc_api import write_servicer
 from bqemulator.jobs import ddl_result, executor, routine_ddl
 from bqemulator.server import run_forever
-from bqemulator.sql import catalog_schema
+from bqemulator.sql import catalog_schema, inner_query
 from bqemulator.sql.translator import SQLTranslator
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.storage.sql_identifiers import quoted_table_ref
 from bqemulator.storage.type_map import bq_schema_to_duckdb_columns
 from bqemulator.versioning.snapshots import SnapshotManager
 
+from infra.local.translations import Looking, Translations, parsed_once
+
 APPEND_STREAMS = 64
-TRANSLATIONS = 500
-MADE = re.compile(r"\s*CREATE OR REPLACE TABLE `([^`]+)`")
-"""A table that a statement makes anew: whether it was there before changes nothing of what is read."""
 SHARED = DuckDBEngine.connection.fget
 OWN = threading.local()
 
@@ -71,9 +68,14 @@ def tame() -> None:
     DuckDBEngine._apply_session_pragmas = _old_lambdas(DuckDBEngine._apply_session_pragmas)
     for repository in (MemoryCatalogRepository, DuckDBCatalogRepository):
         repository.update_table = _widened(repository.update_table)
-    SQLTranslator.translate = _remembered(SQLTranslator.translate)
+    inner_query.rewrite_for_row_access = _as_it_is
+    translations = Translations()
+    SQLTranslator.translate = translations.translate(SQLTranslator.translate)
+    executor.rewrite_table_refs = translations.qualify(executor.rewrite_table_refs)
+    looking = Looking(sqlglot.parse_one)
     for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
-        module.sqlglot = Looking()
+        module.sqlglot = looking
+    sqlglot.parse_one = parsed_once(sqlglot.parse_one)
 
 
 def _server(serve: Any, interceptors: Any, options: Any) -> Any:
@@ -84,37 +86,6 @@ def _server(serve: Any, interceptors: Any, options: Any) -> Any:
         interceptors=interceptors,
         options=[*options, ("grpc.max_send_message_length", -1)],
     )
-
-
-def _remembered(translate: Any) -> Any:
-    """Translations by text, schema and caller: the same statement comes again and again, and it takes seconds."""
-    known: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
-
-    @functools.wraps(translate)
-    def remembered(self: Any, bq_sql: str, *, schema: Any = None, caller: Any = None, **options: Any) -> Any:
-        made = MADE.match(bq_sql)
-        read = {name: one for name, one in (schema or {}).items() if made is None or not made[1].endswith(name)}
-        key = (bq_sql, repr(read), repr(caller))
-        if key not in known:
-            known[key] = translate(self, bq_sql, schema=schema, caller=caller, **options)
-            if len(known) > TRANSLATIONS:
-                known.popitem(last=False)
-        return known[key]
-
-    return remembered
-
-
-class Looking:
-    """sqlglot for those who look at a statement and change nothing of it."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sqlglot, name)
-
-    @staticmethod
-    @functools.lru_cache(maxsize=16)
-    def parse_one(sql: str, read: str) -> Any:
-        """The statement's tree; the same one for the same text."""
-        return sqlglot.parse_one(sql, read=read)
 
 
 def _connection(engine: Any) -> Any:
@@ -178,6 +149,11 @@ def settings(rest_port: int, grpc_port: int, project: str, data_dir: Path | None
         log_level=LogLevel.WARNING,
         log_format=LogFormat.CONSOLE,
     )
+
+
+def _as_it_is(bq_sql: str, **_: Any) -> str:
+    """A statement that no policy changes."""
+    return bq_sql
 
 
 def _nothing(self: Any, *arguments: Any, **options: Any) -> None:
