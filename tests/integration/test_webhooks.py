@@ -22,7 +22,7 @@ from shared.sources.activecampaign_webhook import MAX_AGE
 SECRETS = shop.credentials()
 VENDORS = ("stripe", "activecampaign")
 SOURCES = {name: shop.SETTINGS["sources"][name] for name in VENDORS}
-COLLECTIONS = {"stripe": "stripe_charges", "activecampaign": "ac_contacts"}
+COLLECTIONS = {"stripe": "stripe_subscriptions", "activecampaign": "ac_contacts"}
 LONG_AGO = MAX_AGE + timedelta(hours=1)
 NOW = timedelta()
 HTTP = httpx.Client(timeout=60, trust_env=False)
@@ -60,7 +60,9 @@ class Posts:
         """An object that the vendor holds, and what it posts when that changes."""
         if vendor == "stripe":
             headers = {"Authorization": f"Bearer {SECRETS['stripe']}"}
-            events = self._ask("SCOUT_STRIPE_ENDPOINT", "/v1/events?type=charge.succeeded&limit=1", headers)
+            events = self._ask(
+                "SCOUT_STRIPE_ENDPOINT", "/v1/events?types[]=customer.subscription.updated&limit=1", headers
+            )
             (told,) = events["data"]
             return told["data"]["object"]["id"], json.dumps(told).encode()
         headers = {"Api-Token": SECRETS["activecampaign"]}
