@@ -82,23 +82,7 @@ class Rebuild:
         return changed
 
     def _metrics(self, group: Group, entities: Sequence[Entity], days: Sequence[date]) -> int:
-        types = {column.name: column.type for column in columns(DailyEntityMetrics)}
-        made = dict.fromkeys(name for entity in entities for name in entity.columns)
-        sql = render(
-            "analytics/sql/rebuild_metrics.sql",
-            dataset=self._dataset,
-            columns={name: types[name] for name in made},
-            entities=[
-                {
-                    "entity_type": entity.entity_type,
-                    "columns": entity.columns,
-                    "select": entity_sql(group, entity, self._dataset),
-                }
-                for entity in entities
-            ],
-            schema_version=DailyEntityMetrics.schema_version,
-        )
-        return self._warehouse.execute(sql, **self._parameters(days))
+        return self._warehouse.execute(metrics_statement(group, entities, self._dataset), **self._parameters(days))
 
     def _aliases(self, group: Group) -> None:
         self._warehouse.ensure_table(self._dataset, plain_table(EntityAlias))
@@ -174,6 +158,26 @@ class Rebuild:
             "brand_terms": [term.lower() for term in self._tenant.brand_terms] or [""],
             "own_domains": [host.lower() for host in self._tenant.own_domains] or [""],
         }
+
+
+def metrics_statement(group: Group, entities: Sequence[Entity], dataset: str) -> str:
+    """The MERGE that makes the rows of entities anew."""
+    types = {column.name: column.type for column in columns(DailyEntityMetrics)}
+    made = dict.fromkeys(name for entity in entities for name in entity.columns)
+    return render(
+        "analytics/sql/rebuild_metrics.sql",
+        dataset=dataset,
+        columns={name: types[name] for name in made},
+        entities=[
+            {
+                "entity_type": entity.entity_type,
+                "columns": entity.columns,
+                "select": entity_sql(group, entity, dataset),
+            }
+            for entity in entities
+        ],
+        schema_version=DailyEntityMetrics.schema_version,
+    )
 
 
 def entity_sql(group: Group, entity: Entity, dataset: str) -> str:

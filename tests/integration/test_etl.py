@@ -14,6 +14,7 @@ from shared.analytics.entities.site import SITE
 from shared.analytics.entities.web import WEB
 from shared.analytics.etl import Etl
 from shared.analytics.messages import EtlFinished
+from shared.analytics.rebuild import Rebuild
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
@@ -259,6 +260,17 @@ def test_a_tenant_of_before_there_were_months_gets_them_all(lab):
     lab.etl(groups=SOME).run(lab.tenant_id, "etl-1")
     months = lab.rows("SELECT month, clicks FROM `{dataset}.monthly_entity_metrics` WHERE entity_type = 'keyword'")
     assert months == [{"month": date(2026, 1, 1), "clicks": 2}]
+
+
+def test_what_was_renamed_is_called_by_its_newest_name(lab):
+    rebuild = Rebuild(lab.warehouse, Tenants(lab.documents).get(lab.tenant_id), "etl-1", lab.now)
+    for day, title in ((2, "Sping sale"), (3, "Spring sale"), (4, None), (1, "Unnamed")):
+        row = {"tenant_id": lab.tenant_id, "date": f"2026-01-0{day}", "entity_type": "email_campaign", "entity_id": "1"}
+        lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [row | {"attributes": {"title": title}}])
+        rebuild.map_entities([date(2026, 1, day)])
+    assert lab.rows("SELECT name, first_seen, last_seen FROM `{dataset}.entity_map`") == [
+        {"name": "Spring sale", "first_seen": date(2026, 1, 1), "last_seen": date(2026, 1, 4)}
+    ]
 
 
 class Losing:

@@ -1,4 +1,5 @@
--- Every entity that has metrics on the given days is an entity of the map; its span only grows.
+-- Every entity that has metrics on the given days is an entity of the map; its span only grows, and its
+-- name is the newest.
 MERGE `{{ dataset }}.entity_map` AS target
 USING (
   SELECT
@@ -7,7 +8,10 @@ USING (
     MIN(metrics.date) AS first_seen,
     MAX(metrics.date) AS last_seen,
     MAX(JSON_VALUE(metrics.attributes, '$.channel')) AS channel,
-    MAX(JSON_VALUE(metrics.attributes, '$.title')) AS name
+    MAX_BY(
+      JSON_VALUE(metrics.attributes, '$.title'),
+      IF(JSON_VALUE(metrics.attributes, '$.title') IS NULL, NULL, metrics.date)
+    ) AS name
   FROM `{{ dataset }}.daily_entity_metrics` AS metrics
   WHERE metrics.date IN UNNEST(@days)
   GROUP BY metrics.entity_type, metrics.entity_id
@@ -16,7 +20,9 @@ ON target.entity_type = source.entity_type AND target.entity_id = source.entity_
 WHEN MATCHED AND (
   target.first_seen > source.first_seen OR target.last_seen < source.last_seen
   OR target.parent_id IS DISTINCT FROM COALESCE(source.channel, target.parent_id)
+  OR source.last_seen >= target.last_seen AND target.name IS DISTINCT FROM COALESCE(source.name, target.name)
 ) THEN UPDATE SET
+  name = IF(source.last_seen >= target.last_seen, COALESCE(source.name, target.name), target.name),
   first_seen = LEAST(target.first_seen, source.first_seen),
   last_seen = GREATEST(target.last_seen, source.last_seen),
   parent_type = IF(source.channel IS NULL, target.parent_type, 'channel'),

@@ -1,5 +1,7 @@
 -- Rebuilds the rows of the given days: what changed is updated, what is gone is deleted, the rest stays as it is, so
--- that a rerun changes nothing. One statement for all entity types: a crash leaves either the old rows or the new.
+-- that a rerun changes nothing. One statement for all entity types: a crash leaves either the old rows or the new. The
+-- range of days stands in each WHEN that touches the target, too: what is not matched by the source is an outer join,
+-- whose ON prunes no partition.
 MERGE `{{ dataset }}.daily_entity_metrics` AS target
 USING (
 {% for entity in entities %}
@@ -22,7 +24,7 @@ ON target.date BETWEEN @first_day AND @last_day
   AND target.date = source.metric_date
   AND target.entity_type = source.entity_type
   AND target.entity_id = source.entity_id
-WHEN MATCHED AND (
+WHEN MATCHED AND target.date BETWEEN @first_day AND @last_day AND (
   {% for name, type in columns.items() %}
   {% if type == "JSON" %}
   TO_JSON_STRING(target.{{ name }}) IS DISTINCT FROM TO_JSON_STRING(source.{{ name }})
@@ -44,6 +46,7 @@ WHEN NOT MATCHED BY TARGET THEN INSERT (
   {% for name in columns %}source.{{ name }}, {% endfor %}@now, {{ schema_version }}
 )
 WHEN NOT MATCHED BY SOURCE
+  AND target.date BETWEEN @first_day AND @last_day
   AND target.date IN UNNEST(@days)
   AND target.entity_type IN ({% for entity in entities %}'{{ entity.entity_type }}'{{ ", " if not loop.last }}{% endfor %})
 THEN DELETE

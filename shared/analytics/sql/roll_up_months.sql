@@ -73,7 +73,7 @@ ON target.month BETWEEN @first_day AND @last_day
   AND target.month = source.month
   AND target.entity_type = source.entity_type
   AND target.entity_id = source.entity_id
-WHEN MATCHED AND (
+WHEN MATCHED AND target.month BETWEEN @first_day AND @last_day AND (
   {% for name in metrics %}
   target.{{ name }} IS DISTINCT FROM source.{{ name }} OR
   {% endfor %}

@@ -1,5 +1,6 @@
 """What the rollup reads and binds; what its SQL does is tested on the emulator."""
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -7,10 +8,17 @@ import sqlglot
 from sqlglot import exp
 
 from shared.analytics.attributes import ATTRIBUTES
+from shared.analytics.entities import GROUPS
+from shared.analytics.rebuild import metrics_statement
 from shared.analytics.records import DailyEntityMetrics, MonthlyEntityMetrics
 from shared.analytics.rollup import LATEST, MEANS, kinds, roll_up, statement
 from shared.schema.bigquery import columns
 from tests.fakes import ScriptedWarehouse
+
+
+def days_statement(dataset: str) -> str:
+    """The MERGE that rebuilds the days of a group."""
+    return metrics_statement(GROUPS[0], GROUPS[0].entities[:2], dataset)
 
 
 def test_months_have_every_metric_of_the_days_in_its_type():
@@ -60,3 +68,12 @@ def test_both_tables_are_pruned_by_parameters():
     bounds = {found.this.sql(): (found.args["low"], found.args["high"]) for found in tree.find_all(exp.Between)}
     assert set(bounds) == {"metrics.date", "target.month"}
     assert all(isinstance(end, exp.Parameter) for ends in bounds.values() for end in ends)
+
+
+@pytest.mark.parametrize(("make", "column"), [(statement, "target.month"), (days_statement, "target.date")])
+def test_each_branch_that_touches_the_target_prunes_it(make: Callable[[str], str], column: str):
+    # What is not matched by the source makes it an outer join: its ON prunes nothing.
+    [merge] = sqlglot.parse_one(make("d"), dialect="bigquery").find_all(exp.Merge)
+    for branch in merge.args["whens"].expressions:
+        if branch.args["matched"] or branch.args["source"]:
+            assert column in {found.this.sql() for found in branch.args["condition"].find_all(exp.Between)}
