@@ -106,6 +106,9 @@ class FunctionSpec(_Declared):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 80
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     min_instances: Annotated[int, Field(ge=0)] = 0
+    max_instances: Annotated[int, Field(ge=1, le=1000)] = 20
+    logs_requests: bool = True
+    """False where addresses carry secrets: the platform's own log of requests, which has them, leaves it out."""
     service_account: AccountName
     secrets: tuple[SecretName, ...] = ()
     reads: tuple[str, ...] = ()

@@ -12,9 +12,11 @@ from pathlib import Path
 from infra.functions import DEFAULT_DATABASE, DEPLOYED_OPS_DATABASE, FirestoreTrigger, FunctionSpec, topics_of
 
 SERVICES = (
-    "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc",
-    "firestore", "pubsub", "run", "secretmanager", "storage",
+    "analyticsdata", "artifactregistry", "bigquery", "bigquerystorage", "cloudbuild", "cloudfunctions",
+    "cloudscheduler", "eventarc", "firestore", "googleads", "logging", "pubsub", "run", "searchconsole",
+    "secretmanager", "storage",
 )  # fmt: skip
+"""Those of tenants' sources are asked as this project, unless the tenant's OAuth client is another's."""
 
 ROLES = {
     ("reads", "firestore"): ("roles/datastore.viewer",),
@@ -107,6 +109,8 @@ def _stores(target: Target) -> Iterator[str]:
 
 def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[str]:
     account = target.account(function.service_account)
+    if not function.logs_requests:
+        yield _unlogged(function)
     yield _account(function.service_account)
     for role in roles(function):
         yield (
@@ -142,6 +146,7 @@ def _function(function: FunctionSpec, target: Target, build: Path) -> Iterator[s
         "--cpu=1",
         f"--timeout={function.timeout_seconds}s",
         f"--min-instances={function.min_instances}",
+        f"--max-instances={function.max_instances}",
         f"--set-env-vars=^|^{environment}",
         "--quiet",
     ]
@@ -244,6 +249,17 @@ def roles(function: FunctionSpec) -> list[str]:
 def _account(name: str) -> str:
     address = f'{name}@"$CLOUDSDK_CORE_PROJECT".iam.gserviceaccount.com'
     return _unless("iam service-accounts", name, "", describe=address)
+
+
+def _unlogged(function: FunctionSpec) -> str:
+    """Leave a function's requests, whose addresses are secret, out of the project's log; what it logs itself stays."""
+    left_out = (
+        f'resource.type="cloud_run_revision" AND resource.labels.service_name="{function.dashed}" '
+        'AND log_id("run.googleapis.com/requests")'
+    )
+    exclusion = shlex.quote(f"exclusion=name={function.dashed}-requests,filter={left_out}")
+    change = "gcloud logging sinks update _Default --quiet"
+    return f"{change} --update-{exclusion} 2>/dev/null || {change} --add-{exclusion}"
 
 
 def _secret(name: str) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +24,7 @@ TARGET = Target("my-project", "europe-west4", "eur3", "redis://10.0.0.3:6379/0",
 PLAYED = """#!/usr/bin/env bash
 printf '%s\\n' "$(basename "$0") $*" >> "$CALLED"
 case "$*" in
+  *"${FAILS:-nothing fails}"*) exit 1;;
   *" --data-file=-"*) cat > /dev/null;;
   *"databases describe --database=gone "*) echo "NOT_FOUND: gone" >&2; exit 1;;
   *"databases describe --database=shop "*) echo eur3;;
@@ -69,8 +71,8 @@ def test_the_trigger_of_documents_is_retried_and_called_by_its_own_account(lines
     assert any("run services add-iam-policy-binding stream-document" in line for line in lines)
 
 
-def run_played(target, folder):
-    """Run the script with every command played; its exit code and the commands it called."""
+def run_played(target, folder, fails=""):
+    """Run the script with every command played, those that hold `fails` in vain; its exit code, and what it called."""
     for name in ("gcloud", "firebase"):
         (folder / name).write_text(PLAYED)
         (folder / name).chmod(0o755)
@@ -78,7 +80,7 @@ def run_played(target, folder):
     done = subprocess.run(
         ["bash"],
         input=script(FUNCTIONS.values(), target, Path("build")),
-        env={"PATH": f"{folder}:{os.environ['PATH']}", "CALLED": str(called)},
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "CALLED": str(called), "FAILS": fails},
         capture_output=True,
         text=True,
         check=False,
@@ -139,6 +141,38 @@ def test_every_database_has_an_id_that_google_takes(lines):
     rules = json.loads((ROOT / "infra" / "generated" / "firebase.json").read_text())["firestore"]
     assert named == {each["database"] for each in rules} == {"(default)", TARGET.environment()["SCOUT_OPS_DATABASE"]}
     assert all(re.fullmatch(r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]", name) for name in named)
+
+
+def test_every_function_has_a_most_of_instances(lines):
+    for function in FUNCTIONS.values():
+        [deploy] = [line for line in lines if line.startswith(f"gcloud functions deploy {function.dashed} ")]
+        assert f"--max-instances={function.max_instances} " in deploy
+    assert FUNCTIONS["receive_webhook"].max_instances * FUNCTIONS["receive_webhook"].concurrency <= 64
+
+
+def test_requests_whose_address_is_secret_are_left_out_of_the_log_before_the_first_can_come(tmp_path):
+    _, called = run_played(TARGET, tmp_path)
+    [update] = [call for call in called if "--update-exclusion" in call]
+    assert update.startswith("gcloud logging sinks update _Default ")
+    assert "name=receive-webhook-requests,filter=" in update
+    assert 'service_name="receive-webhook" AND log_id("run.googleapis.com/requests")' in update
+    deployed = next(number for number, call in enumerate(called) if "functions deploy receive-webhook" in call)
+    assert called.index(update) < deployed
+    assert not [call for call in called if "--add-exclusion" in call], "what is there is brought up to date"
+
+
+def test_an_exclusion_that_is_not_there_is_added(tmp_path):
+    _, called = run_played(TARGET, tmp_path, fails="--update-exclusion")
+    [update] = [call for call in called if "--update-exclusion" in call]
+    assert update.replace("--update-", "--add-") in called
+
+
+def test_the_services_of_every_source_that_is_googles_are_enabled(lines):
+    [enabled] = [line for line in lines if line.startswith("gcloud services enable ")]
+    google = {urlsplit(str(field.default)).hostname for field in Settings.model_fields.values()}
+    asked = {host for host in google if host and host.endswith(".googleapis.com")} - {"oauth2.googleapis.com"}
+    assert len(asked) == 3
+    assert asked <= set(enabled.split())
 
 
 def test_one_number_sets_the_platforms_concurrency_and_the_threads(lines):
