@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from shared.adapters.activecampaign_reports import MOST_ANSWERS, complaints, openers
-from shared.adapters.activecampaign_walk import LIMIT, Place, walk, walk_by_id
+from shared.adapters.activecampaign_walk import LIMIT, Place, how_many, rows_of, walk, walk_by_id
 from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS, Rest
 from shared.errors import CredentialsRefused, Rejected
 from shared.sources import activecampaign_documents as documents
@@ -158,6 +158,26 @@ class ActiveCampaignSource:
             if kind is CAMPAIGNS and (is_of_automation(row) or is_unsent(row)):
                 return []
             return [Change(kind, *self._document(api, kind, row, beside, pull))]
+
+    def held(self, feed: Feed, pull: Pull) -> int | None:
+        """How many objects of a kind the account has."""
+        with self._account(pull) as api:
+            return how_many(api, _kind(feed).path, {})
+
+    def gone(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
+        """Which of these contacts are no more: those that are not among what is found of them.
+
+        Believed only where all that was found is told, it was asked for, and the first of the others is not there.
+        """
+        path = _kind(feed).path
+        with self._account(pull) as api:
+            found = api.get(f"/api/3/{path}", {"ids[]": list(ids), "limit": LIMIT})
+            rows, total = rows_of(found, _kind(feed).key, path)
+            there = {str(row["id"]) for row in rows}
+            missing = [one for one in ids if one not in there]
+            if not missing or total != len(there) or not there <= set(ids):
+                return []
+            return missing if _one(api, f"{path}/{missing[0]}", {}) is None else []
 
     def _takes(self, kind: Kind, row: Row, beside: Sequence[Row], pull: Pull) -> bool:
         if kind is AUTOMATION_MAILS:

@@ -118,17 +118,22 @@ def _fresh(rows: Sequence[Mapping[str, Any]], place: Place) -> list[Mapping[str,
     return list({int(row["id"]): row for row in rows if int(row["id"]) > place.last_id}.values())
 
 
-def _rows(answer: Any, key: str, path: str) -> tuple[Sequence[Mapping[str, Any]], list[int], int | None]:
+def rows_of(answer: Any, key: str, path: str) -> tuple[Sequence[Mapping[str, Any]], int | None]:
+    """The rows of an answer, and how many there are in all; Rejected where it is none."""
     rows = answer.get(key) if isinstance(answer, Mapping) else None
     if not isinstance(rows, list):
         raise Rejected("ActiveCampaign answers something else than was asked", asked=path)
-    try:
-        ids = [int(row["id"]) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Rejected("ActiveCampaign gives a row without an id", asked=path) from error
+    if not all(isinstance(row, Mapping) and str(row.get("id")).isdecimal() for row in rows):
+        raise Rejected("ActiveCampaign gives a row without an id", asked=path)
+    return rows, _total(answer)
+
+
+def _rows(answer: Any, key: str, path: str) -> tuple[Sequence[Mapping[str, Any]], list[int], int | None]:
+    rows, total = rows_of(answer, key, path)
+    ids = [int(row["id"]) for row in rows]
     if any(later < earlier for earlier, later in pairwise(ids)):
         raise Rejected("ActiveCampaign does not keep the order of ids", asked=path)
-    return rows, ids, _total(answer)
+    return rows, ids, total
 
 
 def _total(answer: Any) -> int | None:

@@ -14,7 +14,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.sources.source import Source
 
-ASKING = ("pages", "check", "fetch")
+ASKING = ("pages", "check", "fetch", "held", "gone")
 """What asks the vendor. Reading a webhook's notices does not, and says nothing of how the vendor does."""
 
 

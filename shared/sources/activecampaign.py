@@ -76,8 +76,8 @@ OPENS_HISTORY = timedelta(days=310)
 COMPLAINTS_HISTORY = timedelta(days=91)
 """No detector looks further back at them: a longer pull asks for those of no campaign that is older."""
 MESSAGES = Kind(AcMessage, path="messages", key="messages", changed=("cdate", "mdate"), lasts=True)
-AUTOMATION_MAILS = Kind(AcAutomationMail, path="campaigns", key="campaigns")
-AUTOMATIONS = Kind(AcAutomation, path="automations", key="automations")
+AUTOMATION_MAILS = Kind(AcAutomationMail, once=True, path="campaigns", key="campaigns")
+AUTOMATIONS = Kind(AcAutomation, once=True, path="automations", key="automations")
 BLOCKS = Kind(AcAutomationBlock, path="automations/{id}/blocks", key="automationBlocks")
 PASSAGES = Kind(
     AcContactAutomation,
@@ -85,10 +85,12 @@ PASSAGES = Kind(
     key="contactAutomations",
     changed=("adddate", "remdate", "lastdate"),
 )
-LISTS = Kind(AcList, path="lists", key="lists")
+LISTS = Kind(AcList, once=True, path="lists", key="lists")
 CONTACTS = Kind(
     AcContact,
     mutable=True,
+    # Passages stay, as what happened; so do messages and blocks, which tell what is past.
+    listed="contact_id",
     path="contacts",
     key="contacts",
     include="contactLists",

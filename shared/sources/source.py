@@ -25,12 +25,18 @@ class Feed:
     restates: the source gives whole days, in order, and may report a row of a recent day no more: it is removed then.
     mutable: its documents go on changing after their day, and others than syncs write them (webhooks): the newer stays.
     account: the fields that say which of the vendor's accounts a document is of, spelled as in SourceSettings.
+    lags: it gives a day only some days later, and who knows when: days after the newest that came are still to come.
+    once: its documents tell how things stood after a day: what was found first stays, and is not written again.
+    listed: the field with a document's id, where the source can be asked what it has no more (shared/sources/gone.py).
     """
 
     record: type[SourceRow]
     restates: bool = False
     mutable: bool = False
     account: tuple[str, ...] = ()
+    lags: bool = False
+    once: bool = False
+    listed: str = ""
 
     @property
     def collection(self) -> Collection:
@@ -39,6 +45,10 @@ class Feed:
         if collection is None:
             raise TypeError(f"{self.record.__name__} declares no collection")
         return collection
+
+    def at(self, tenant_id: str, name: str) -> str:
+        """Where the document of this id is written; a slash in the id divides nothing."""
+        return f"{self.collection.at(tenant_id=tenant_id)}/{name.replace('/', '%2F')}"
 
 
 @dataclass(frozen=True)
@@ -57,12 +67,13 @@ class Page:
     """One page: documents as (id, fields), where the next page begins, and how many the source says there are in all.
 
     Each document's fields hold `date` as ISO text, and not what every raw row carries: the sync adds that.
-    `following` is None at the end, `reported` where the source does not say.
+    `following` is None at the end, `reported` where the source does not say. gone: ids of documents to be removed.
     """
 
     documents: list[tuple[str, dict[str, Any]]]
     following: str | None
     reported: int | None
+    gone: Sequence[str] = ()
 
 
 class Source(Protocol):

@@ -45,6 +45,7 @@ class Account:
     """One account, its objects by the name of their list; what is done to them shows in the next answer.
 
     totals: what a list is said to hold, where that is not what it does. reports: whether the first version is open.
+    filters: whether it heeds by which ids objects are asked for.
     """
 
     NAME = NAME
@@ -54,6 +55,7 @@ class Account:
         self.objects = {name: list(rows) for name, rows in objects.items()}
         self.totals: dict[str, str] = {}
         self.reports = True
+        self.filters = True
 
     def routes(self, today: date) -> list[web.RouteDef]:
         root = "/{account}/api/3"
@@ -80,7 +82,8 @@ class Account:
         name = request.match_info["list"]
         if name not in self.objects:
             return error(404)
-        return self._answer(name, self.objects[name], request)
+        ids = request.query.getall("ids[]", []) if self.filters else []
+        return self._answer(name, [row for row in self.objects[name] if not ids or row["id"] in ids], request)
 
     def _answer(self, name: str, those: list[Row], request: web.Request) -> web.Response:
         asked, rows = request.query, list(those)
