@@ -100,7 +100,7 @@ def sync(
 def _pulled(clients: Clients, run_id: str, quiet: bool) -> Progress:
     """Wait until the source has given everything, or will not."""
     from shared.errors import Unavailable
-    from shared.sources.standing import ALIVE
+    from shared.sources.runs import ALIVE
 
     with progress(quiet) as shown:
         bar = shown.add_task("waiting", total=None)

@@ -16,7 +16,7 @@ from shared.sources.records import SearchConsoleQuery
 from shared.sources.row_id import row_id
 from shared.sources.source import Feed, Page, Pull
 
-QUERIES = Feed(SearchConsoleQuery, restates=True, account=("site_url",))
+QUERIES = Feed(SearchConsoleQuery, restates=True, account=("site_url",), lags=True)
 DIMENSIONS = ("date", "query", "page")
 ROWS_PER_PAGE = 25_000
 """The most that one answer holds; of a day it tells at most 50,000 rows, those with the most clicks."""

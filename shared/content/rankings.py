@@ -19,14 +19,14 @@ class SearchRankings:
         self._documents = documents
         self._keywords = keywords
 
-    def after(self, pull: Pull) -> int:
+    def after(self, pull: Pull) -> dict[str, int]:
         """Write the days of a pull, whose rows are all there, into the keywords; how many of these changed.
 
         Twice is once, and a crash on the way is repeated with the sync: see KeywordStore.observe.
         """
         newest = self._newest(pull)
         if newest is None:
-            return 0
+            return {}
         since = max(pull.since, newest - timedelta(days=CHECKS_KEPT - 1))
         tracked = self._keywords.tracked(pull.tenant_id)
         seen = (
@@ -34,7 +34,8 @@ class SearchRankings:
             for first in range(0, len(tracked), ASKED_AT_ONCE)
             for one in observations(self._rows(pull, tracked[first : first + ASKED_AT_ONCE], since))
         )
-        return self._keywords.observe(pull.tenant_id, seen)
+        told = self._keywords.observe(pull.tenant_id, seen)
+        return {"keywords": told.changed, "keywords_malformed": told.malformed}
 
     def _newest(self, pull: Pull) -> date | None:
         rows = self._documents.find(f"tenants/{pull.tenant_id}/search_console_queries", order_by="-date", limit=1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.comparison.comparer import DIFFERENCES
 from shared.dashboard.needs import Needs
-from shared.ops.records import Arrivals, Progress
+from shared.ops.records import NO_DAY, Arrivals, Progress
 
 RUNS = 24
 DATA_RUNS = 6
@@ -106,6 +106,6 @@ def _arrivals(needs: Needs, tenant_id: str) -> Values | None:
         "source": newest[0].source,
         "documents": sum(count for each in days for count in each.values()),
         "collections": len(newest),
-        "last_day": max((day for each in days for day in each), default=None),
+        "last_day": max((day for each in days for day in each if day != NO_DAY), default=None),
         "finished_at": newest[0].finished_at.isoformat(),
     }

@@ -1,7 +1,8 @@
 """Scout's own state, in a Firestore database that no trigger watches: nothing here can loop."""
 
-from datetime import datetime
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -9,6 +10,14 @@ from shared.schema.record import Collection, Json, Key, Personal, Record, Table
 
 NO_DAY = "unreadable"
 """The day, in ledgers, of documents whose day is none: Firestore takes no empty key."""
+
+
+def iso_day(value: Any) -> str:
+    """A document's day as ledgers know it: ISO, or NO_DAY."""
+    try:
+        return value if date.fromisoformat(value).isoformat() == value else NO_DAY
+    except (TypeError, ValueError):
+        return NO_DAY
 
 
 class DeadLetter(Record):
@@ -72,46 +81,78 @@ class Arrivals(Record):
     tenant_id: str
     source: str
     collection_name: str
-    pages: dict[str, dict[str, int]] = Field(description="Position of a page -> ISO day -> documents written.")
+    pages: dict[str, dict[str, int]] = Field(
+        description="Documents written by ISO day: of the slice at work, by its name, and of all `before` it."
+    )
     unchanged: dict[str, dict[str, int]] = Field({}, description="The same of documents that were there already.")
+    unwritten: dict[str, dict[str, int]] = Field({}, description="The same of documents that Firestore does not take.")
+    unwritten_documents: list[str] = Field([], description="The first of these by name, and why.")
     reported: int | None = Field(None, ge=0, description="Rows that the source said there are, where it says so.")
     complete: bool = Field(False, description="True once every page of the collection was written.")
     failed: str | None = Field(None, description="Why the source refused the rest of the collection, where it did.")
     arrived: int | None = Field(None, description="Documents that became rows, once the ETL has looked.")
-    lost: int | None = Field(None, description="Rows that were reported, or written, and did not arrive.")
+    lost: int | None = Field(None, description="Rows that were reported, or written, and are in no metrics.")
+    unaggregated: int = Field(0, description="Of these, rows that are in their table.")
     started_at: datetime | None = Field(None, description="When the sync began: none of its documents is older.")
     finished_at: datetime
 
     def days(self) -> dict[str, int]:
-        """ISO day -> documents that the sync wrote."""
-        return _by_day(self.pages)
+        """ISO day, or NO_DAY, -> documents that the sync wrote."""
+        return summed(self.pages.values())
 
     def days_unchanged(self) -> dict[str, int]:
-        """ISO day -> documents that were there as the source gave them."""
-        return _by_day(self.unchanged)
+        """ISO day, or NO_DAY, -> documents that were there as the source gave them."""
+        return summed(self.unchanged.values())
+
+    def days_unwritten(self) -> dict[str, int]:
+        """ISO day, or NO_DAY, -> documents that Firestore does not take."""
+        return summed(self.unwritten.values())
 
     # Each field with the order: Firestore merges indexes that end alike.
     collection = Collection(
-        "arrivals", database="ops", indexes=(("tenant_id", "-finished_at"), ("source", "-finished_at"))
+        "arrivals",
+        database="ops",
+        indexes=(("tenant_id", "-finished_at"), ("source", "-finished_at")),
+        unindexed=("pages", "unchanged", "unwritten"),
     )
 
 
-def _by_day(pages: dict[str, dict[str, int]]) -> dict[str, int]:
+def summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts by day, added up."""
     found: dict[str, int] = {}
-    for page in pages.values():
-        for day, count in page.items():
+    for each in counts:
+        for day, count in each.items():
             found[day] = found.get(day, 0) + count
     return found
 
 
 class Cursor(Record):
-    """How far a tenant's source was pulled."""
+    """How far one collection of a tenant's source was pulled."""
 
     tenant_id: Key[str]
     source: Key[str]
-    synced_until: str = Field(description="ISO day of the newest complete sync.")
+    collection_name: Key[str]
+    synced_until: str = Field(description="ISO day: whatever is older was pulled.")
+    account: str = Field("", description="Of which of the vendor's accounts; empty where the settings name none.")
 
     collection = Collection("cursors", database="ops")
+
+
+class SyncRun(Record):
+    """What one sync pulls since when, and at which of its slices it is: a repeat of an earlier one does nothing."""
+
+    run_id: Key[str]
+    tenant_id: str
+    source: str
+    asked_since: str | None = Field(None, description="The ISO day that somebody asked for.")
+    account: str = Field("", description="The vendor's account that the settings named when it began.")
+    since: dict[str, str] = Field({}, description="Collection -> ISO day since which it is pulled, once it has begun.")
+    slice: int = Field(0, ge=0, description="The slice at work: each has a message of its own.")
+    done: int = Field(0, ge=0, description="Documents of the slices before it.")
+    handed_to: Json | None = Field(None, description="The message of the next slice, once there is one.")
+    ended: bool = Field(False, description="True once all that it brought is told.")
+
+    collection = Collection("sync_runs", database="ops")
 
 
 class SourceState(Record):
@@ -127,6 +168,8 @@ class SourceState(Record):
     since: datetime = Field(description="When it came into this state.")
     synced_at: datetime | None = Field(None, description="When the last sync ended well.")
     run_id: str = Field("", description="The run that saw it last.")
+    again: bool = Field(False, description="True where that run is tried again by itself.")
+    not_before: datetime | None = Field(None, description="When it may be asked again, where it said so.")
     updated_at: datetime
 
     collection = Collection("source_states", database="ops", indexes=(("tenant_id", "source"),))
@@ -146,7 +189,7 @@ class StageCount(Record):
     """What one stage of one run took in, gave out and refused; in BigQuery for people to query."""
 
     run_id: Key[str]
-    stage: Key[str] = Field(description="sync, stream, etl:<entity_type>, detectors, opportunities.")
+    stage: Key[str] = Field(description="sync, stream, etl, map, detectors, opportunities.")
     subject: Key[str] = Field(description="Collection, entity type or detector.")
     tenant_id: str
     rows_in: int

@@ -6,6 +6,10 @@ from shared.tenants.records import SourceSettings
 
 HISTORY_DAYS = 400
 """How far the first sync looks back: a year and the weeks before it."""
+REACH_DAYS = 1_100
+"""How far back somebody may ask for: three years, which is more than any source keeps of its reports."""
+ACCOUNTS = ("property_id", "customer_id", "site_url", "account_id")
+"""The settings that name an account of a vendor."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,11 @@ class SourceKind:
     def lacks(self, settings: SourceSettings) -> list[str]:
         """Names of settings that are missing."""
         return [name for name in self.settings if getattr(settings, name) is None]
+
+
+def account(settings: SourceSettings) -> str:
+    """The vendor's account that the settings name; empty where they leave it to the credentials."""
+    return next((str(named) for name in ACCOUNTS if (named := getattr(settings, name)) is not None), "")
 
 
 SOURCES: dict[str, SourceKind] = {

@@ -1,30 +1,81 @@
-"""The ledger of a sync: what each page of each collection brought, what the source reported, what it refused."""
+"""The ledger of a sync: what each collection brought by day, what the source reported, what it refused.
+
+A slice that is repeated counts anew and replaces its own counts; those of the slices before it are one sum. So the
+ledger grows with days, not with pages.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.ops.records import Arrivals
+from shared.ops.records import Arrivals, iso_day, summed
 from shared.schema.ports import Documents
 from shared.sources.source import Page
+
+BEFORE = "before"
+NAMED = 20
+"""So many documents that Firestore does not take are named."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One collection in one run."""
+    """One collection in one run; slice: by which the run is at it now."""
 
     run_id: str
     tenant_id: str
     source: str
     collection_name: str
     started_at: datetime
+    slice: int
 
     @property
     def path(self) -> str:
         """Its document."""
         return f"arrivals/{self.run_id}:{self.collection_name}"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a page: the days of documents that were written, that were there already, that were not taken.
+
+    unwritten_documents: the names of these, and why.
+    """
+
+    written: Sequence[Any] = ()
+    unchanged: Sequence[Any] = ()
+    unwritten: Sequence[Any] = ()
+    unwritten_documents: Sequence[str] = ()
+
+
+@dataclass
+class Tally:
+    """What one slice brought of one collection, by day."""
+
+    counts: dict[str, Counter[str]] = field(
+        default_factory=lambda: {"pages": Counter(), "unchanged": Counter(), "unwritten": Counter()}
+    )
+    unwritten_documents: list[str] = field(default_factory=list)
+    _pages: list[tuple[str, dict[str, Counter[str]]]] = field(default_factory=list)
+
+    def add(self, position: str, told: Written) -> None:
+        """Count a page."""
+        page = {
+            "pages": Counter(map(iso_day, told.written)),
+            "unchanged": Counter(map(iso_day, told.unchanged)),
+            "unwritten": Counter(map(iso_day, told.unwritten)),
+        }
+        for name, counts in page.items():
+            self.counts[name].update(counts)
+        self.unwritten_documents.extend(told.unwritten_documents)
+        self._pages.append((position, page))
+
+    def cut(self, position: str) -> None:
+        """Count no page from a position on: the next slice begins there."""
+        while any(at == position for at, _ in self._pages):
+            for name, counts in self._pages.pop()[1].items():
+                self.counts[name] -= counts
 
 
 class Ledger:
@@ -33,42 +84,50 @@ class Ledger:
     def __init__(self, ops: Documents) -> None:
         self._ops = ops
 
-    def add(self, entry: Entry, page: Page, position: str, written: Sequence[str], unchanged: Sequence[str]) -> None:
-        """Add a page, by the days of its documents: keyed by its position, so that a repeated page is counted once."""
+    def add(self, entry: Entry, tally: Tally, page: Page) -> None:
+        """Keep what a slice has brought as far as a page."""
+        told = {"reported": page.reported, "complete": page.following is None, "failed": None}
+        self._change(entry, lambda before: _counts(before, entry, tally) | told)
 
-        def change(before: dict[str, Any]) -> dict[str, Any]:
-            return {
-                "pages": {**before.get("pages", {}), position or "0": dict(Counter(written))},
-                "unchanged": {**before.get("unchanged", {}), position or "0": dict(Counter(unchanged))},
-                "reported": page.reported,
-                "complete": page.following is None,
-                "failed": None,
-            }
-
-        self._change(entry, change)
+    def cut(self, entry: Entry, tally: Tally) -> None:
+        """Keep what a slice has brought before the next one begins."""
+        self._change(entry, lambda before: _counts(before, entry, tally))
 
     def refuse(self, entry: Entry, why: str) -> None:
         """Say why the source gave no more of a collection."""
         self._change(entry, lambda before: {"pages": before.get("pages", {}), "failed": why[:300]})
 
-    def shortages(self, run_id: str) -> list[str]:
-        """What the source refused of a run, or said that it had and did not give, by collection."""
+    def of(self, run_id: str) -> dict[str, Arrivals]:
+        """The entries of a run, by collection."""
         found = self._ops.find("arrivals", where=[("run_id", "==", run_id)])
-        return [said for _, values in found if (said := _shortage(Arrivals.model_validate(values)))]
+        return {entry.collection_name: entry for _, values in found for entry in (Arrivals.model_validate(values),)}
 
     def _change(self, entry: Entry, change: Any) -> None:
         def changed(found: dict[str, Any] | None) -> dict[str, Any]:
+            told = asdict(entry)
+            told.pop("slice")
             before = found or {}
-            told = {**before, **asdict(entry), **change(before), "finished_at": datetime.now(UTC)}
-            return Arrivals.model_validate(told).document()
+            return Arrivals.model_validate(
+                {**before, **told, **change(before), "finished_at": datetime.now(UTC)}
+            ).document()
 
         self._ops.transact(entry.path, changed)
 
 
-def _shortage(entry: Arrivals) -> str | None:
-    there = sum(entry.days().values()) + sum(entry.days_unchanged().values())
+def shortage(entry: Arrivals) -> str | None:
+    """What the source refused of a collection, or said that it had and did not give."""
+    there = sum(sum(days.values()) for days in (entry.days(), entry.days_unchanged(), entry.days_unwritten()))
     if entry.failed:
         return f"{entry.collection_name}: {entry.failed}"
     if entry.reported is not None and there < entry.reported:
         return f"{entry.collection_name}: {there} of {entry.reported} rows that the source reported came"
     return None
+
+
+def _counts(before: Mapping[str, Any], entry: Entry, tally: Tally) -> dict[str, Any]:
+    now, told = f"slice-{entry.slice}", dict[str, Any]()
+    for name, counts in tally.counts.items():
+        kept = summed(days for of, days in before.get(name, {}).items() if of != now)
+        told[name] = ({BEFORE: kept} if kept else {}) | {now: dict(counts)}
+    named = dict.fromkeys([*before.get("unwritten_documents", ()), *tally.unwritten_documents])
+    return {**told, "unwritten_documents": list(named)[:NAMED]}

@@ -37,7 +37,7 @@ class CheckRequested(Message):
 
 
 class SyncRequested(Message):
-    """Pull a source in the run of this id; `feed` and `position` say where a continued slice goes on."""
+    """Pull a source in the run of this id; `feed` and `position` say where a slice goes on, which has a number."""
 
     topic: ClassVar[str] = "sync-requested"
 
@@ -45,6 +45,7 @@ class SyncRequested(Message):
     source: SourceName
     since: date | None = None
     run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
+    slice: int = Field(0, ge=0)
     feed: int = Field(0, ge=0)
     position: str = Field("", max_length=1_500)
 

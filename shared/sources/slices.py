@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from shared.errors import Rejected
 from shared.ops.progress import Tracker
+from shared.ops.records import NO_DAY, iso_day
+from shared.sources.ledger import Written
 from shared.sources.source import Page
 
 SLICE_SECONDS = 240
@@ -26,7 +28,10 @@ class Days:
     def complete(self, page: Page, position: str) -> dict[str, set[str]]:
         """Days -> ids of their documents, of those days that end with this page."""
         for name, fields in page.documents:
-            day = fields["date"]
+            day = iso_day(fields.get("date"))
+            if day == NO_DAY:
+                # In the order of days it may stand anywhere.
+                continue
             if self._began_at and self._cut is None:
                 self._cut = day
             self._open.setdefault(day, set()).add(name)
@@ -55,16 +60,21 @@ class Slice:
     def __init__(self, clock: Callable[[], float], tracker: Tracker, base: int) -> None:
         self._clock, self._tracker, self._base = clock, tracker, base
         self._started = clock()
-        self.written = self.unchanged = self.pages = self.removed = 0
+        self.written = self.unchanged = self.unwritten = self.pages = self.removed = 0
         self.refused: list[Rejected] = []
 
-    def wrote(self, written: int, unchanged: int) -> None:
+    def wrote(self, told: Written) -> None:
         """A page was written."""
         self.pages += 1
-        self.written += written
-        self.unchanged += unchanged
-        done = self._base + self.written + self.unchanged
-        self._tracker.step(done=done, counts={"documents": done})
+        self.written += len(told.written)
+        self.unchanged += len(told.unchanged)
+        self.unwritten += len(told.unwritten)
+        self._tracker.step(done=self.done, counts={"documents": self.done})
+
+    @property
+    def done(self) -> int:
+        """Documents of the run as far as it is."""
+        return self._base + self.written + self.unchanged
 
     @property
     def is_over(self) -> bool:
@@ -73,10 +83,13 @@ class Slice:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Documents written, documents that were there, pages, documents removed, collections that were refused."""
+        """Documents written, that were there, that Firestore does not take, pages, documents removed, collections that
+        were refused.
+        """
         return {
             "documents": self.written,
             "unchanged": self.unchanged,
+            "unwritten": self.unwritten,
             "pages": self.pages,
             "removed": self.removed,
             "refused": len(self.refused),

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.ops.records import Arrivals, Progress, SourceState
 from shared.schema.ports import Documents
 from shared.sources.catalogue import SOURCES, SourceKind
+from shared.sources.runs import is_alive, is_of, tried_again, works
 from shared.sources.states import SourceStates
 from shared.tenants.records import Tenant
 
-RUNS = 40
 COLLECTIONS = 24
 """More than any source has: the newest sync's ledger is among so many entries."""
 DUE = "What came stays. What is missing is due again at the next sync: press Sync, or wait for tomorrow's."
-ALIVE = {"sync": timedelta(minutes=20), "check": timedelta(minutes=3)}
-"""A run of which nothing was heard for so long does not run any more."""
+AGAIN = "What came stays. The rest is tried again by itself, for days if need be."
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class Arrived:
     """How far the rows of one collection came in the newest sync. None: nobody said so, or looked, yet.
 
     reported: rows that the source says it has. refused: documents that no record accepts, which are in the log alone.
+    unwritten: documents that Firestore does not take; unwritten_documents: the first of them by name, and why.
     short: rows that it reported and did not give. missing: documents that were written and are no rows.
     failed: why the source refused the rest.
     """
@@ -37,11 +37,13 @@ class Arrived:
     missing: int | None
     failed: str
     complete: bool
+    unwritten: int = 0
+    unwritten_documents: tuple[str, ...] = ()
 
     @property
     def lost(self) -> int:
         """Rows that are known to be lost."""
-        return self.short + (self.missing or 0)
+        return max(self.short, self.unwritten) + (self.missing or 0)
 
     @property
     def wrong(self) -> bool:
@@ -103,22 +105,21 @@ class Standing:
 def standings(ops: Documents, tenant: Tenant, now: datetime) -> list[Standing]:
     """Every source that the tenant's settings enable."""
     states = {state.source: state for state in SourceStates(ops).all(tenant.tenant_id)}
-    found = ops.find(
-        "progress",
-        where=[("tenant_id", "==", tenant.tenant_id), ("kind", "in", list(ALIVE))],
-        order_by="-started_at",
-        limit=RUNS,
-    )
-    works = [run for _, values in found if _is_alive(run := Progress.model_validate(values), now)]
+    alive = [run for run in works(ops, tenant.tenant_id) if is_alive(run, now)]
     return [
-        _standing(kind, tenant, states.get(name), _newest(ops, tenant.tenant_id, name), works)
+        _standing(kind, tenant, states.get(name), _newest(ops, tenant.tenant_id, name), alive, now)
         for name, kind in SOURCES.items()
         if name in tenant.sources and tenant.sources[name].enabled
     ]
 
 
 def _standing(
-    kind: SourceKind, tenant: Tenant, state: SourceState | None, ledger: Sequence[Arrivals], works: Sequence[Progress]
+    kind: SourceKind,
+    tenant: Tenant,
+    state: SourceState | None,
+    ledger: Sequence[Arrivals],
+    alive: Sequence[Progress],
+    now: datetime,
 ) -> Standing:
     lacks, arrived = kind.lacks(tenant.sources[kind.name]), tuple(map(_arrived, ledger))
     return Standing(
@@ -128,12 +129,12 @@ def _standing(
         since=state.since if state else None,
         account=state.account if state else "",
         synced_at=state.synced_at if state else None,
-        sync=_work(works, "sync", kind.name, tenant.tenant_id),
-        check=_work(works, "check", kind.name, tenant.tenant_id),
+        sync=_work(alive, "sync", kind.name, tenant.tenant_id),
+        check=_work(alive, "check", kind.name, tenant.tenant_id),
         run_id=ledger[0].run_id if ledger else "",
         counted_at=max((entry.finished_at for entry in ledger), default=None),
         ledger=arrived,
-        troubles=tuple(_troubles(kind, tenant.tenant_id, lacks, state, arrived)),
+        troubles=tuple(_troubles(kind, tenant.tenant_id, lacks, state, arrived, now)),
     )
 
 
@@ -169,11 +170,18 @@ def _arrived(entry: Arrivals) -> Arrived:
         missing,
         entry.failed or "",
         entry.complete,
+        sum(entry.days_unwritten().values()),
+        tuple(entry.unwritten_documents),
     )
 
 
 def _troubles(
-    kind: SourceKind, tenant_id: str, lacks: Sequence[str], state: SourceState | None, ledger: Sequence[Arrived]
+    kind: SourceKind,
+    tenant_id: str,
+    lacks: Sequence[str],
+    state: SourceState | None,
+    ledger: Sequence[Arrived],
+    now: datetime,
 ) -> Iterator[Trouble]:
     if lacks:
         named = ", ".join(f"sources.{kind.name}.{name}" for name in lacks)
@@ -181,7 +189,7 @@ def _troubles(
     if state is not None and state.state == "refused":
         yield Trouble(state.message, _renew(kind, tenant_id))
     elif state is not None and state.state == "failing":
-        yield Trouble(state.message, DUE)
+        yield Trouble(state.message, AGAIN if tried_again(state, now) else DUE)
     else:
         yield from _short(ledger)
     yield from _missing(tenant_id, ledger)
@@ -201,14 +209,20 @@ def _short(ledger: Iterable[Arrived]) -> Iterator[Trouble]:
     for each in ledger:
         if each.failed:
             yield Trouble(f"{each.collection}: {each.failed}", DUE)
-        elif each.short:
+        elif each.short > each.unwritten:
             came = f"{each.written + each.unchanged:,} of {each.reported:,}"
             yield Trouble(f"{each.collection}: {came} rows that the source reported came", DUE)
 
 
 def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
-    """What was written, and did not become rows."""
+    """What was not written, or did not become rows."""
     for each in ledger:
+        if each.unwritten:
+            yield Trouble(
+                f"{each.collection}: {each.unwritten:,} documents that Firestore does not take: "
+                + "; ".join(each.unwritten_documents),
+                "The others were written. Mend these where they come from; then they are pulled once they change.",
+            )
         if each.missing:
             # Those that syncs before it lost are among them.
             written = max(each.written, each.missing)
@@ -226,13 +240,8 @@ def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
             )
 
 
-def _work(works: Iterable[Progress], kind: str, source: str, tenant_id: str) -> Work | None:
-    """What runs of this source: its run ids begin so."""
-    for run in works:
-        if run.kind == kind and run.run_id.startswith(f"{kind}-{source}-{tenant_id}-"):
+def _work(alive: Iterable[Progress], kind: str, source: str, tenant_id: str) -> Work | None:
+    for run in alive:
+        if is_of(run, kind, source, tenant_id):
             return Work(run.run_id, run.status, run.step, run.done, run.total)
     return None
-
-
-def _is_alive(run: Progress, now: datetime) -> bool:
-    return run.status in ("requested", "running") and now - run.updated_at < ALIVE[run.kind]

@@ -1,14 +1,16 @@
 """How each tenant's sources do, kept where the page and the CLI look."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from shared.errors import AppError, CredentialsRefused
+from shared.errors import AppError, CredentialsRefused, Unavailable
 from shared.ops.records import SourceState
 from shared.schema.ports import Documents
 
 State = Literal["connected", "refused", "failing"]
+LONGEST_WAIT_SECONDS = 86_400.0
+"""A source that says to come back later than that is asked all the same."""
 
 
 class SourceStates:
@@ -33,10 +35,24 @@ class SourceStates:
         changes: dict[str, Any] = {"account": account} if account else {}
         self._note(tenant_id, source, "connected", "", run_id, changes | ({"synced_at": self._now()} if synced else {}))
 
-    def failed(self, tenant_id: str, source: str, error: AppError, run_id: str = "") -> None:
-        """It refused the credentials, or the request, or did not answer."""
+    def failed(self, tenant_id: str, source: str, error: AppError, run_id: str = "", again: bool = False) -> None:
+        """It refused the credentials, or the request, or did not answer; again: its run is tried again by itself."""
         state: State = "refused" if isinstance(error, CredentialsRefused) else "failing"
-        self._note(tenant_id, source, state, said(error), run_id, {})
+        changes: dict[str, Any] = {"again": again}
+        seconds = error.fields.get("retry_after_seconds")
+        if seconds is not None:
+            changes["not_before"] = self._now() + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS))
+        self._note(tenant_id, source, state, said(error), run_id, changes)
+
+    def wait(self, tenant_id: str, source: str) -> None:
+        """Unavailable before the time at which it said to come back."""
+        state, now = self.get(tenant_id, source), self._now()
+        if state is not None and state.not_before is not None and state.not_before > now:
+            seconds = (state.not_before - now).total_seconds()
+            raise Unavailable(
+                f"the source is to be asked again at {state.not_before:%H:%M} UTC at the earliest, as it said",
+                retry_after_seconds=seconds,
+            )
 
     def _note(
         self, tenant_id: str, source: str, state: State, message: str, run_id: str, changes: dict[str, Any]

@@ -4,29 +4,30 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared.errors import AppError, BadRequest, CredentialsRefused, Rejected, Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook, Tracker
-from shared.ops.records import Cursor
+from shared.ops.records import NO_DAY, SyncRun
 from shared.schema.ports import Documents, Publisher, Secrets
-from shared.sources.catalogue import SOURCES, SourceKind
+from shared.sources.catalogue import REACH_DAYS, SOURCES, SourceKind, account
+from shared.sources.cursors import Cursors
 from shared.sources.deadline import ANSWER_SECONDS, within
-from shared.sources.ledger import Entry, Ledger
+from shared.sources.ledger import Entry, Ledger, Tally, shortage
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
+from shared.sources.raw import RawDocuments
+from shared.sources.runs import SyncRuns
 from shared.sources.slices import Days, Slice
-from shared.sources.source import Feed, Page, Pull, Source
+from shared.sources.source import Page, Pull, Source
 from shared.sources.states import SourceStates, said
 from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings
 from shared.tenants.service import Tenants
 
 LEASE_SECONDS = 600
-
-SAME_BUT_FOR = frozenset(("sync_run_id", "synced_at"))
-"""What tells one sync from the next, and not one document from another: a document like that is not written again."""
 
 
 def new_run_id(source: str, tenant_id: str) -> str:
@@ -38,7 +39,7 @@ class Sync:
     """Pulls one source of one tenant.
 
     sources: those that there are, by name, connected for a tenant. after: what is done with a source's rows once all of
-    them are written; a repeat of it must be harmless.
+    them are written and told; what it counts. A repeat of it must be harmless.
     """
 
     def __init__(
@@ -51,12 +52,11 @@ class Sync:
         publisher: Publisher,
         tenants: Tenants,
         secrets: Secrets,
-        after: Mapping[str, Callable[[Pull], int]] | None = None,
+        after: Mapping[str, Callable[[Pull], Mapping[str, int]]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._sources = sources
-        self._documents = documents
-        self._ops = ops
+        self._raw = RawDocuments(documents)
         self._progress = progress
         self._leases = leases
         self._publisher = publisher
@@ -64,17 +64,23 @@ class Sync:
         self._secrets = secrets
         self._states = SourceStates(ops)
         self._ledger = Ledger(ops)
+        self._cursors = Cursors(ops)
+        self._runs = SyncRuns(ops)
         self._after = after or {}
         self._clock = clock
 
     def ask(self, asked: SyncAsked, requested_by: str) -> Asked:
         """Ask for a sync of one tenant, or, without a tenant, of every tenant that has the source.
 
-        BadRequest where `since` is yet to come, or the tenant that is named has no such source.
+        Where a run that lives does the same already it is that one's id. BadRequest where `since` is yet to come or too
+        long ago, or the tenant that is named has no such source.
         """
-        if asked.since is not None and asked.since > datetime.now(UTC).date():
+        today = datetime.now(UTC).date()
+        earliest = today - timedelta(days=REACH_DAYS)
+        if asked.since is not None and not earliest <= asked.since <= today:
             raise BadRequest(
-                "since lies in the future", errors=[{"field": "since", "expected": "today (UTC) or earlier"}]
+                "since lies in the future" if asked.since > today else "since lies too far back",
+                errors=[{"field": "since", "expected": f"a day from {earliest} to {today} (UTC today)"}],
             )
         kind_of(asked.source)
         if asked.tenant_id:
@@ -89,41 +95,74 @@ class Sync:
         return ask_each(self._tenants.ids(), ask)
 
     def _request(self, tenant_id: str, asked: SyncAsked, requested_by: str) -> str:
-        run_id = new_run_id(asked.source, tenant_id)
+        state, now = self._states.get(tenant_id, asked.source), datetime.now(UTC)
+        live = self._runs.live(tenant_id, asked.source, asked.since, state, now)
+        run_id = live.run_id if live else new_run_id(asked.source, tenant_id)
         request = SyncRequested(tenant_id=tenant_id, source=asked.source, since=asked.since, run_id=run_id)
-        self._progress.request(run_id, "sync", tenant_id, requested_by)
-        self._publisher.publish(request)
+        if live is None:
+            self._runs.ask(request)
+            self._progress.request(run_id, "sync", tenant_id, requested_by)
+        if live is None or live.status == "requested":
+            # Nobody has begun it: its message may have been lost, and a second one does no harm.
+            self._publisher.publish(request)
         return run_id
 
     def run(self, request: SyncRequested) -> dict[str, int]:
         """Pull one slice; documents and pages written.
 
         A repeat writes the same documents and counts again; a crash in the middle is repeated from the slice's start;
-        the messages that follow are harmless twice. Unavailable while another sync of the same source works.
+        the messages that follow are harmless twice. Unavailable while another sync of the same source works, and before
+        the time at which the source said to come back.
         """
         tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
-        due = self._due(tenant_id, request.source)
-        since = request.since or due
         with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
             if not held:
                 raise Unavailable("a sync of this source is running", source=request.source)
+            named = account(settings)
+            run = self._runs.begin(request, named, self._due(request, named))
+            if run is None:
+                return {"repeated": 1}
+            if run.handed_to is not None:
+                self._publisher.publish(SyncRequested.model_validate(run.handed_to))
+                return {"repeated": 1}
             with self._progress.track(run_id, "sync", tenant_id) as tracker, self._watched(request):
-                pull = self.pull(tenant_id, request.source, run_id, since, settings)
-                outcome = self._slice(request, pull, tracker)
-                if tracker.progress.status == "running":
-                    if request.source in self._after:
-                        outcome["followed"] = self._after[request.source](pull)
-                    self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=request.source, run_id=run_id))
-                    failed = self._ledger.shortages(run_id)
-                    if since <= due and not failed:
-                        # Days before `since` that nobody has pulled yet, and what was refused, stay due.
-                        # What changed while it was pulled, by slices that may take days, is due as well.
-                        until = tracker.progress.started_at.date()
-                        cursor = Cursor(tenant_id=tenant_id, source=request.source, synced_until=until.isoformat())
-                        self._ops.put(f"cursors/{tenant_id}:{request.source}", cursor.document())
-                    self._ended(request, failed)
+                first_day = min(map(date.fromisoformat, run.since.values()))
+                pull = self.pull(tenant_id, request.source, run_id, first_day, settings)
+                outcome = dict[str, int]()
+                if not run.ended:
+                    self._states.wait(tenant_id, request.source)
+                    outcome = self._slice(request, run, pull, tracker)
+                    if tracker.progress.status != "running":
+                        return outcome
+                    self._end(request, run, tracker.progress.started_at.date())
+                if request.source in self._after:
+                    outcome |= self._after[request.source](pull)
         return outcome
+
+    def _due(self, request: SyncRequested, named: str) -> dict[str, str]:
+        """Collection -> ISO day since which it is due, of an account."""
+        tenant_id, kind, today = request.tenant_id, SOURCES[request.source], datetime.now(UTC).date()
+        feeds = self._sources[request.source](tenant_id).feeds
+        due = {feed: request.since or self._cursors.due(tenant_id, kind, feed, named, today) for feed in feeds}
+        return {feed.collection.name: day.isoformat() for feed, day in due.items()}
+
+    def _end(self, request: SyncRequested, run: SyncRun, began: date) -> None:
+        """Tell what came, and move the cursors of the feeds that gave all of theirs."""
+        tenant_id, kind = request.tenant_id, SOURCES[request.source]
+        self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=kind.name, run_id=run.run_id))
+        ledger = self._ledger.of(run.run_id)
+        failed = {name: short for name, entry in ledger.items() if (short := shortage(entry))}
+        for feed in self._sources[kind.name](tenant_id).feeds:
+            name = feed.collection.name
+            since = date.fromisoformat(run.since[name])
+            # Days before `since` that nobody has pulled yet, and what was refused, stay due.
+            if name not in failed and since <= self._cursors.due(tenant_id, kind, feed, run.account, began):
+                came = {*ledger[name].days(), *ledger[name].days_unchanged()} - {NO_DAY} if name in ledger else set()
+                newest = date.fromisoformat(max(came)) if came else None
+                self._cursors.move(tenant_id, kind.name, feed, run.account, began, newest)
+        self._ended(request, list(failed.values()))
+        self._runs.end(run)
 
     @within(ANSWER_SECONDS)
     def check(self, tenant_id: str, source: str) -> str:
@@ -145,10 +184,15 @@ class Sync:
     @contextmanager
     def _watched(self, request: SyncRequested) -> Iterator[None]:
         """What goes wrong with the source is known on the page, too."""
+        tenant_id, source, run_id = request.tenant_id, request.source, request.run_id
         try:
             yield
         except AppError as error:
-            self._states.failed(request.tenant_id, request.source, error, request.run_id)
+            self._states.failed(tenant_id, source, error, run_id, again=isinstance(error, Unavailable))
+            raise
+        except Exception as error:
+            bug = Unavailable(f"Scout cannot read what it gave ({type(error).__name__})")
+            self._states.failed(tenant_id, source, bug, run_id, again=True)
             raise
 
     def _ended(self, request: SyncRequested, failed: list[str]) -> None:
@@ -175,28 +219,46 @@ class Sync:
             )
         return settings
 
-    def _slice(self, request: SyncRequested, pull: Pull, tracker: Tracker) -> dict[str, int]:
+    def _slice(self, request: SyncRequested, run: SyncRun, pull: Pull, tracker: Tracker) -> dict[str, int]:
         source = self._sources[request.source](request.tenant_id)
-        slice_ = Slice(self._clock, tracker, base=tracker.progress.done if request.feed or request.position else 0)
-        number, position, days = request.feed, "", Days("")
-        began_at = tracker.progress.started_at
+        slice_ = Slice(self._clock, tracker, base=run.done)
+        number, position, days, tally = request.feed, "", Days(""), Tally()
+        entry: Entry | None = None
+
+        def hand_over(feed: int, position: str) -> None:
+            if entry is not None and position:
+                tally.cut(position)
+                self._ledger.cut(entry, tally)
+            changes = {"slice": request.slice + 1, "feed": feed, "position": position}
+            following = request.model_copy(update=changes)
+            self._runs.hand_over(run, following, slice_.done)
+            self._publisher.publish(following)
+            tracker.pause()
+
         try:
             for number, feed in enumerate(source.feeds[request.feed :], request.feed):
+                name = feed.collection.name
                 position = request.position if number == request.feed else ""
-                days, bare = Days(position), self._is_bare(feed, pull)
-                entry = Entry(pull.run_id, pull.tenant_id, request.source, feed.collection.name, began_at)
-                tracker.step(feed.collection.name)
+                days, tally, bare = Days(position), Tally(), self._raw.is_bare(feed, pull.tenant_id)
+                entry = Entry(
+                    pull.run_id, pull.tenant_id, request.source, name, tracker.progress.started_at, request.slice
+                )
+                asking = replace(pull, since=date.fromisoformat(run.since[name]))
+                tracker.step(name)
                 try:
-                    for asked_at, page in _asked(source.pages(feed, pull, position)):
-                        written, unchanged = self._write(feed, request, page.documents, asked_at, bare)
-                        self._ledger.add(entry, page, position, written, unchanged)
-                        slice_.wrote(len(written), len(unchanged))
+                    for asked_at, page in _asked(self._raw.pages(source, feed, asking, position)):
+                        stamp = stamped(pull.tenant_id, request.source, pull.run_id, asked_at)
+                        told = self._raw.write(feed, pull.tenant_id, page, stamp, bare)
+                        tally.add(position, told)
+                        self._ledger.add(entry, tally, page)
+                        slice_.wrote(told)
+                        slice_.removed += self._raw.drop(feed, pull, page.gone, asked_at)
                         if feed.restates and not bare:
-                            slice_.removed += self._remove(feed, pull, days.complete(page, position))
+                            slice_.removed += self._raw.remove(feed, pull, days.complete(page, position))
                         if page.following is not None:
                             position = page.following
                             if slice_.is_over:
-                                self._hand_over(request, pull.since, number, days.resume_at(position), tracker)
+                                hand_over(number, days.resume_at(position))
                                 return slice_.counts
                 except CredentialsRefused:
                     raise
@@ -207,70 +269,15 @@ class Sync:
                     if len(slice_.refused) == len(source.feeds):
                         raise
                 if slice_.is_over and number + 1 < len(source.feeds):
-                    self._hand_over(request, pull.since, number + 1, "", tracker)
+                    hand_over(number + 1, "")
                     break
-        except Unavailable:
+        except Unavailable as error:
             if slice_.pages == 0:
                 raise
             # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
-            self._hand_over(request, pull.since, number, days.resume_at(position), tracker)
+            self._states.failed(request.tenant_id, request.source, error, request.run_id, again=True)
+            hand_over(number, days.resume_at(position))
         return slice_.counts
-
-    def _is_bare(self, feed: Feed, pull: Pull) -> bool:
-        """True where the collection holds nothing yet."""
-        return not any(self._documents.find(feed.collection.at(tenant_id=pull.tenant_id), limit=1))
-
-    def _write(
-        self,
-        feed: Feed,
-        request: SyncRequested,
-        documents: list[tuple[str, dict[str, Any]]],
-        asked_at: datetime,
-        bare: bool,
-    ) -> tuple[list[str], list[str]]:
-        """Write a page; the days of the documents that this run wrote, and of those that were there already."""
-        path = feed.collection.at(tenant_id=request.tenant_id)
-        stamp = stamped(request.tenant_id, request.source, request.run_id, asked_at)
-        named = {f"{path}/{name}": {**fields, **stamp} for name, fields in documents}
-        if feed.mutable:
-            # A webhook may have brought what is newer than this page.
-            kept = self._documents.put_newer(list(named.items()), "synced_at", SAME_BUT_FOR)
-        elif bare:
-            # To look what is there would only cost.
-            self._documents.put_many(named.items())
-            return [fields["date"] for fields in named.values()], []
-        else:
-            kept = self._documents.put_changed(list(named.items()), SAME_BUT_FOR)
-        # What this very run wrote before it was repeated counts as written: the log has it under this run.
-        before = {name for name, fields in kept.items() if fields.get("sync_run_id") != request.run_id}
-        written = [fields["date"] for name, fields in named.items() if name not in before]
-        return written, [named[name]["date"] for name in before]
-
-    def _remove(self, feed: Feed, pull: Pull, complete: Mapping[str, set[str]]) -> int:
-        """Delete the rows of whole days that the source reports no more, of the same account.
-
-        GA4 attributes recent sessions anew: without this the old row would be counted beside the new. A day of which
-        nothing is reported removes nothing: a source that reports no row at all is more likely broken than right.
-        """
-        path, removed = feed.collection.at(tenant_id=pull.tenant_id), 0
-        for day, names in complete.items():
-            for name, fields in list(self._documents.find(path, where=[("date", "==", day)])):
-                same = all(fields.get(each) == getattr(pull.settings, each) for each in feed.account)
-                if same and name.rpartition("/")[2] not in names:
-                    self._documents.delete(name)
-                    removed += 1
-        return removed
-
-    def _hand_over(self, request: SyncRequested, since: date, feed: int, position: str, tracker: Tracker) -> None:
-        changes = {"since": since, "feed": feed, "position": position}
-        self._publisher.publish(request.model_copy(update=changes))
-        tracker.pause()
-
-    def _due(self, tenant_id: str, source: str) -> date:
-        kind, found = SOURCES[source], self._ops.get(f"cursors/{tenant_id}:{source}")
-        if found is None:
-            return datetime.now(UTC).date() - timedelta(days=kind.history_days)
-        return date.fromisoformat(found["synced_until"]) - timedelta(days=kind.restated_days)
 
 
 def kind_of(source: str) -> SourceKind:

@@ -323,8 +323,9 @@ def test_observations_of_tracked_keywords_are_kept_by_day_and_nothing_else_chang
     assert keywords.tracked(tenant_id) == ["blue shoes", "red shoes"]
     seen = [Observation("red shoes", CHECKED - timedelta(days=ago), 4.25 + ago, "https://a.example/") for ago in (0, 1)]
     for one in seen:
-        assert keywords.observe(tenant_id, [one, Observation("green shoes", CHECKED, 1.0, "https://a.example/")]) == 1
-    assert keywords.observe(tenant_id, seen) == 0
+        other = Observation("green shoes", CHECKED, 1.0, "https://a.example/")
+        assert keywords.observe(tenant_id, [one, other]).changed == 1
+    assert keywords.observe(tenant_id, seen) == (0, 0)
     found = documents.get(path)
     assert before is not None
     assert found == before | {

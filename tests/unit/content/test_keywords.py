@@ -42,7 +42,7 @@ def store(*keywords: dict[str, Any]) -> tuple[DocumentKeywords, FakeDocuments]:
 
 def test_a_check_sets_the_ranking_and_leaves_alone_what_people_set():
     keywords, documents = store(keyword())
-    assert keywords.observe("demo", [seen(4.4)]) == 1
+    assert keywords.observe("demo", [seen(4.4)]).changed == 1
     found = documents.documents[PATH]
     assert found == keyword(
         current_ranking=4,
@@ -58,7 +58,7 @@ def test_the_same_check_again_writes_nothing():
     checks = [seen(4.4), seen(9.1, ago=1)]
     keywords.observe("demo", checks)
     documents.writes.clear()
-    assert keywords.observe("demo", checks) == keywords.observe("demo", checks[1:]) == 0
+    assert keywords.observe("demo", checks).changed == keywords.observe("demo", checks[1:]).changed == 0
     assert documents.writes == []
 
 
@@ -91,16 +91,16 @@ def test_a_day_that_is_told_otherwise_is_replaced():
 
 def test_the_history_keeps_the_newest_checks():
     keywords, documents = store(keyword())
-    assert keywords.observe("demo", [seen(5.0, ago) for ago in range(CHECKS_KEPT + 10)]) == 1
+    assert keywords.observe("demo", [seen(5.0, ago) for ago in range(CHECKS_KEPT + 10)]).changed == 1
     history = documents.documents[PATH]["serp_history"]
     assert (len(history), history[-1]["date"]) == (CHECKS_KEPT, "2026-11-20")
-    assert keywords.observe("demo", [seen(5.0, CHECKS_KEPT + 5)]) == 0
+    assert keywords.observe("demo", [seen(5.0, CHECKS_KEPT + 5)]).changed == 0
 
 
 def test_only_tracked_keywords_are_written_in_whatever_spelling():
     keywords, documents = store(keyword("  RED shoes "), keyword("red SHOES"), keyword("blue shoes"))
     assert keywords.tracked("demo") == ["blue shoes", "red shoes"]
-    assert keywords.observe("demo", [seen(3.0), seen(1.0, keyword="green shoes")]) == 2
+    assert keywords.observe("demo", [seen(3.0), seen(1.0, keyword="green shoes")]).changed == 2
     assert len(documents.documents) == 3
     assert documents.documents[f"{PATH}-2"] == keyword("blue shoes")
 
@@ -113,7 +113,7 @@ def test_what_a_person_changes_meanwhile_is_kept():
         documents.put(path, {**documents.documents[path], "search_volume": 1_000})
 
     documents.before_commit = person
-    assert keywords.observe("demo", [seen(4.0)]) == 1
+    assert keywords.observe("demo", [seen(4.0)]).changed == 1
     found = documents.documents[PATH]
     assert (found["search_volume"], found["current_ranking"]) == (1_000, 4)
 
@@ -126,21 +126,30 @@ def test_a_keyword_that_is_deleted_meanwhile_does_not_come_back():
         documents.delete(path)
 
     documents.before_commit = person
-    assert keywords.observe("demo", [seen(4.0)]) == 0
+    assert keywords.observe("demo", [seen(4.0)]).changed == 0
     assert documents.documents == {}
 
 
-@pytest.mark.parametrize("history", ["none", [{"position": 3}], [{"date": "soon"}]])
-def test_a_history_of_another_shape_is_left_as_it_is(history: Any):
-    keywords, documents = store(keyword(serp_history=history), keyword("blue shoes", serp_history=None))
-    assert keywords.observe("demo", [seen(4.0), seen(4.0, keyword="blue shoes")]) == 1
-    assert documents.documents[PATH] == keyword(serp_history=history)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"serp_history": "none"},
+        {"serp_history": [{"position": 3}]},
+        {"serp_history": [{"date": "soon"}]},
+        {"best_ranking": "3"},
+        {"last_checked": "2026-11-20"},
+    ],
+)
+def test_a_document_of_another_shape_is_left_as_it_is_and_counted(fields: dict[str, Any]):
+    keywords, documents = store(keyword(**fields), keyword("blue shoes", serp_history=None))
+    assert keywords.observe("demo", [seen(4.0), seen(4.0, keyword="blue shoes")]) == (1, 1)
+    assert documents.documents[PATH] == keyword(**fields)
 
 
 def test_a_document_without_a_keyword_is_none():
     keywords, _ = store({"tenant_id": "demo"}, keyword(keyword=7))
     assert keywords.tracked("demo") == []
-    assert keywords.observe("demo", [seen(4.0)]) == 0
+    assert keywords.observe("demo", [seen(4.0)]).changed == 0
 
 
 @pytest.mark.parametrize(("position", "at"), [(1.0, 1), (1.49, 1), (1.5, 2), (2.5, 3), (10.51, 11), (0.2, 1)])

@@ -35,7 +35,8 @@ class World:
 
     def after(self, days: int = 4) -> int:
         settings = SourceSettings(site_url=SITE)
-        return self.rankings.after(Pull("demo", "run-1", DAY - timedelta(days=days), settings))
+        told = self.rankings.after(Pull("demo", "run-1", DAY - timedelta(days=days), settings))
+        return told.get("keywords", 0)
 
     def keyword(self, text: str = "red shoes") -> dict[str, Any]:
         return self.documents.documents[f"tenants/demo/keywords/{text}"]

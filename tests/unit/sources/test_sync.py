@@ -11,9 +11,10 @@ from functions.sync_source.main import handle
 from shared.errors import BadRequest, CredentialsRefused, Rejected, Unavailable, UnknownTenant
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
+from shared.ops.records import NO_DAY, Arrivals
 from shared.schema.record import Collection
 from shared.sources import sync as module
-from shared.sources.catalogue import HISTORY_DAYS, SOURCES
+from shared.sources.catalogue import HISTORY_DAYS, REACH_DAYS, SOURCES
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.records import SourceRow
 from shared.sources.reports import REPORTS
@@ -38,14 +39,18 @@ class PlayedSource:
     def __init__(self) -> None:
         self.seen: list[tuple[str, str]] = []
         self.since: date | None = None
+        self.sinces: dict[str, date] = {}
         self.broken: tuple[str, str] | None = None
         self.broken_everywhere = False
         self.error: Exception = Unavailable("GA4 is not available")
         self.rows = ROWS
         self.reported: int | None = None
+        self.days: list[Any] = []
+        self.names: dict[str, str] = {}
+        self.odd: dict[tuple[str, int], dict[str, Any]] = {}
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
-        self.since = pull.since
+        self.since = self.sinces[feed.collection.name] = pull.since
         while True:
             name = feed.collection.name
             self.seen.append((name, position))
@@ -54,7 +59,14 @@ class PlayedSource:
             offset = int(position or 0)
             numbers = range(offset, min(offset + PAGE, self.rows))
             common = {"property_id": pull.settings.property_id}
-            documents = [(f"row-{n}", {"date": day_of(n), "number": n, **common}) for n in numbers]
+            documents = [
+                (
+                    self.names.get(f"row-{n}", f"row-{n}"),
+                    {"date": self.days[n] if self.days else day_of(n), "number": n, **common}
+                    | self.odd.get((feed.collection.name, n), {}),
+                )
+                for n in numbers
+            ]
             position = str(offset + len(documents))
             more = int(position) < self.rows
             yield Page(documents, position if more else None, self.reported or self.rows)
@@ -81,6 +93,7 @@ class World:
         self.leases = Leases(self.ops)
         self.secrets = FakeSecrets()
         self.seconds, self.page_seconds = 0.0, 0.0
+        self.after: dict[str, Any] = {"stripe": lambda pull: {}}
         now = datetime(2026, 1, 1, tzinfo=UTC)
         basic: dict[str, Any] = {"created_at": now, "updated_at": now}
         has = {"sources": {"ga4": {"property_id": "properties/1"}}}
@@ -97,7 +110,7 @@ class World:
             self.publisher,
             Tenants(self.documents),
             self.secrets,
-            {"stripe": lambda pull: 7},
+            self.after,
             self.clock,
         )
 
@@ -109,8 +122,17 @@ class World:
         given = {"tenant_id": "demo", "source": "ga4", "run_id": "run-1", **changes}
         return self.sync.run(SyncRequested.model_validate(given))
 
-    def ledger(self, report: Feed = REPORTS[0], run_id: str = "run-1") -> dict[str, Any]:
-        return self.ops.documents[f"arrivals/{run_id}:{report.collection.name}"]
+    def ledger(self, report: Feed = REPORTS[0], run_id: str = "run-1") -> Arrivals:
+        return Arrivals.model_validate(self.ops.documents[f"arrivals/{run_id}:{report.collection.name}"])
+
+    def cursor(self, report: Feed = REPORTS[0], source: str = "ga4") -> date | None:
+        found = self.ops.documents.get(f"cursors/demo:{source}:{report.collection.name}")
+        return date.fromisoformat(found["synced_until"]) if found else None
+
+    def finish(self) -> None:
+        """Work the messages of the slices that follow."""
+        while isinstance(handed := self.publisher.messages[-1], SyncRequested):
+            self.sync.run(handed)
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -132,6 +154,7 @@ def test_every_page_of_every_report_is_written(world: World):
     assert world.run() == {
         "documents": ROWS * len(REPORTS),
         "unchanged": 0,
+        "unwritten": 0,
         "pages": PAGES * len(REPORTS),
         "removed": 0,
         "refused": 0,
@@ -158,16 +181,16 @@ def test_nothing_is_told_and_no_cursor_moves_where_the_last_page_fails(world: Wo
     with pytest.raises(Unavailable):
         world.sync.run(handed)
     assert world.published == ["SyncRequested"]
-    assert "cursors/demo:ga4" not in world.ops.documents
+    assert world.cursor() is None
     assert world.ops.documents["progress/run-1"]["status"] == "failed"
-    assert not world.ledger(REPORTS[-1])["complete"]
+    assert not world.ledger(REPORTS[-1]).complete
 
 
 def test_page_is_written_before_the_next_is_asked_for(world: World):
     world.source.broken = (FIRST, "2")
     world.run()
     assert [path.rpartition("/")[2] for path in world.raw] == ["row-0", "row-1"]
-    assert world.ledger()["pages"] == {"0": {"2026-01-01": 2}}
+    assert world.ledger().days() == {"2026-01-01": 2}
 
 
 def test_source_that_fails_at_once_is_asked_again_later(world: World):
@@ -190,8 +213,8 @@ def test_sync_that_failed_on_the_way_goes_on_where_it_was_and_ends_as_if_nothing
     assert world.source.seen[asked] == (REPORTS[2].collection.name, "2")
     assert world.raw == calm.raw
     for report in REPORTS:
-        assert world.ledger(report)["pages"] == calm.ledger(report)["pages"]
-        assert world.ledger(report)["complete"]
+        assert world.ledger(report).days() == calm.ledger(report).days()
+        assert world.ledger(report).complete
     assert world.publisher.messages[1:] == calm.publisher.messages
 
 
@@ -236,7 +259,10 @@ def test_a_day_cut_by_a_slice_is_pulled_whole_again_before_rows_of_it_are_remove
 @pytest.mark.parametrize("rows", range(1, 10))
 @pytest.mark.parametrize("broken", ["2", "4", "6", "8"])
 @pytest.mark.parametrize("again", [False, True])
-def test_wherever_a_sync_is_cut_no_row_that_the_source_reports_is_removed(rows: int, broken: str, again: bool):
+def test_wherever_a_sync_is_cut_no_row_that_the_source_reports_is_removed_or_counted_twice(
+    rows: int, broken: str, again: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:1])
     world = World()
     world.source.rows = rows
     if again:
@@ -244,9 +270,10 @@ def test_wherever_a_sync_is_cut_no_row_that_the_source_reports_is_removed(rows: 
     world.source.broken = (FIRST, broken)
     world.run(run_id="run-2")
     world.source.broken = None
-    while isinstance(handed := world.publisher.messages[-1], SyncRequested):
-        world.sync.run(handed)
+    world.finish()
     assert len([name for name in world.raw if name.startswith(f"tenants/demo/{FIRST}/")]) == rows
+    ledger = world.ledger(run_id="run-2")
+    assert (sum(ledger.days().values()), sum(ledger.days_unchanged().values())) == ((0, rows) if again else (rows, 0))
 
 
 def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
@@ -255,6 +282,7 @@ def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
     assert world.run(run_id="run-2") == {
         "documents": 0,
         "unchanged": ROWS * len(REPORTS),
+        "unwritten": 0,
         "pages": PAGES * len(REPORTS),
         "removed": 0,
         "refused": 0,
@@ -262,48 +290,55 @@ def test_a_second_sync_writes_nothing_new_and_the_ledger_says_so(world: World):
     assert len([path for path in world.documents.writes if path.count("/") == 3]) == writes
     assert world.raw == raw
     ledger = world.ledger(run_id="run-2")
-    assert ledger["pages"] == {"0": {}, "2": {}, "4": {}}
-    assert ledger["unchanged"] == {
-        "0": {"2026-01-01": 2},
-        "2": {"2026-01-01": 1, "2026-01-02": 1},
-        "4": {"2026-01-02": 1},
-    }
+    assert (ledger.days(), ledger.days_unchanged()) == ({}, {"2026-01-01": 3, "2026-01-02": 2})
 
 
 def test_what_a_run_wrote_before_it_was_repeated_counts_as_written(world: World):
     world.run()
-    world.run(run_id="run-2")
     path = f"tenants/demo/{FIRST}/row-0"
     world.documents.documents[path] = {**world.documents.documents[path], "sync_run_id": "run-2"}
     world.run(run_id="run-2")
     ledger = world.ledger(run_id="run-2")
-    assert (ledger["pages"]["0"], ledger["unchanged"]["0"]) == ({"2026-01-01": 1}, {"2026-01-01": 1})
+    assert (ledger.days(), ledger.days_unchanged()) == ({"2026-01-01": 1}, {"2026-01-01": 2, "2026-01-02": 2})
 
 
-def test_same_message_again_changes_neither_documents_nor_ledger(world: World):
+def test_same_message_again_asks_nothing_and_changes_neither_documents_nor_ledger(world: World):
     world.run()
-    raw, ledger, cursor = dict(world.raw), world.ledger(), world.ops.documents["cursors/demo:ga4"]
+    raw, ledger, cursor, asked = dict(world.raw), world.ledger(), world.cursor(), len(world.source.seen)
     world.run()
-    assert world.raw == raw
-    assert {**world.ledger(), "finished_at": None} == {**ledger, "finished_at": None}
-    assert world.ops.documents["cursors/demo:ga4"] == cursor
+    assert (world.raw, world.ledger(), world.cursor(), len(world.source.seen)) == (raw, ledger, cursor, asked)
 
 
 def test_ledger_counts_documents_by_day_and_says_when_it_is_complete(world: World):
     world.run()
     ledger = world.ledger()
-    assert ledger["pages"] == {
-        "0": {"2026-01-01": 2},
-        "2": {"2026-01-01": 1, "2026-01-02": 1},
-        "4": {"2026-01-02": 1},
-    }
-    assert (ledger["reported"], ledger["complete"], ledger["collection_name"]) == (ROWS, True, FIRST)
+    assert ledger.days() == {"2026-01-01": 3, "2026-01-02": 2}
+    assert (ledger.reported, ledger.complete, ledger.collection_name) == (ROWS, True, FIRST)
+
+
+def test_ledger_grows_with_days_and_not_with_pages_or_slices(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:1])
+    world.source.rows, world.page_seconds = 200, SLICE_SECONDS / 10
+    world.run()
+    world.finish()
+    ledger = world.ops.documents[f"arrivals/run-1:{FIRST}"]
+    assert sum(world.ledger().days().values()) == 200
+    assert len(ledger["pages"]) == 2
+    assert all(len(days) <= 2 for days in ledger["pages"].values())
+
+
+def test_days_that_are_none_are_counted_under_one_name(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:1])
+    world.source.days = ["", "0000-00-00", "(other)", None, "2026-01-02"]
+    world.run()
+    assert world.ledger().days() == {NO_DAY: 4, "2026-01-02": 1}
+    assert world.ledger().complete
 
 
 def test_report_without_rows_is_a_complete_ledger_of_none(world: World):
     world.source.rows = 0
-    assert world.run() == {"documents": 0, "unchanged": 0, "pages": len(REPORTS), "removed": 0, "refused": 0}
-    assert world.ledger()["complete"]
+    assert world.run()["pages"] == len(REPORTS)
+    assert world.ledger().complete
     assert world.published == ["SourceSynced"]
 
 
@@ -318,14 +353,14 @@ def test_long_sync_hands_over_in_slices_that_end_as_one(world: World):
     slices = 1
     while isinstance(world.publisher.messages[-1], SyncRequested):
         assert world.ops.documents["progress/run-1"]["status"] == "running"
-        assert "cursors/demo:ga4" not in world.ops.documents
+        assert world.cursor() is None
         slices += 1
         world.sync.run(world.publisher.messages[-1])
     assert slices > 2
     assert len(set(world.source.seen)) == len(world.source.seen) == PAGES * len(REPORTS)
     assert world.raw == calm.raw
     for report in REPORTS:
-        assert world.ledger(report)["pages"] == calm.ledger(report)["pages"]
+        assert world.ledger(report).days() == calm.ledger(report).days()
     assert world.published[-1] == "SourceSynced"
     assert world.published.count("SourceSynced") == 1
     assert world.ops.documents["progress/run-1"]["done"] == ROWS * len(REPORTS)
@@ -333,21 +368,54 @@ def test_long_sync_hands_over_in_slices_that_end_as_one(world: World):
 
 def test_hand_over_says_where_to_go_on_and_since_when(world: World):
     world.page_seconds = SLICE_SECONDS + 1
-    assert world.run(since="2026-01-01") == {"documents": PAGE, "unchanged": 0, "pages": 1, "removed": 0, "refused": 0}
+    assert world.run(since="2026-01-01")["documents"] == PAGE
     [handed] = world.publisher.messages
     assert isinstance(handed, SyncRequested)
     assert (handed.feed, handed.position, handed.run_id) == (0, str(PAGE), "run-1")
     assert handed.since == date(2026, 1, 1)
 
 
-def test_slice_that_is_delivered_twice_counts_once(world: World):
+def test_slice_that_is_delivered_twice_is_worked_once_whenever_that_is(world: World):
+    calm = World()
+    calm.run()
     world.page_seconds = SLICE_SECONDS + 1
     world.run()
-    handed = world.publisher.messages[-1]
-    assert isinstance(handed, SyncRequested)
-    for _ in range(2):
+    messages: list[SyncRequested] = []
+    while isinstance(handed := world.publisher.messages[-1], SyncRequested):
         world.sync.run(handed)
-    assert list(world.ledger()["pages"]) == ["0", "2"]
+        messages.append(handed)
+        asked = len(world.source.seen)
+        for repeat in (SyncRequested(tenant_id="demo", source="ga4", run_id="run-1"), *messages[:-1]):
+            assert world.sync.run(repeat) == {"repeated": 1}
+        assert len(world.source.seen) == asked
+    assert len(set(world.source.seen)) == len(world.source.seen)
+    assert {report: world.ledger(report).days() for report in REPORTS} == {
+        report: calm.ledger(report).days() for report in REPORTS
+    }
+
+
+def test_repeat_of_a_slice_that_handed_over_sends_the_same_message_which_may_have_been_lost(world: World):
+    world.page_seconds = SLICE_SECONDS + 1
+    world.run()
+    [handed] = world.publisher.messages
+    asked = len(world.source.seen)
+    assert world.run() == {"repeated": 1}
+    assert (world.publisher.messages, len(world.source.seen)) == ([handed, handed], asked)
+
+
+@pytest.mark.parametrize("report", [0, 1])
+@pytest.mark.parametrize("position", ["2", "4"])
+def test_slice_that_crashed_is_repeated_and_its_pages_count_once(world: World, report: int, position: str):
+    calm = World()
+    calm.run()
+    world.source.broken = (REPORTS[report].collection.name, position)
+    world.source.error = RuntimeError("the instance died")
+    with pytest.raises(RuntimeError):
+        world.run()
+    world.source.broken = None
+    world.run()
+    for each in REPORTS[:2]:
+        assert world.ledger(each).days() == calm.ledger(each).days()
 
 
 def test_hand_over_between_reports_begins_the_next_one_at_its_start(world: World):
@@ -369,7 +437,7 @@ def test_first_sync_looks_back_over_a_year(world: World):
 
 def test_next_sync_pulls_the_days_again_that_the_source_restates(world: World):
     world.run()
-    assert world.ops.documents["cursors/demo:ga4"]["synced_until"] == TODAY.isoformat()
+    assert world.cursor() == TODAY
     world.run(run_id="run-2")
     assert world.source.since == TODAY - timedelta(days=SOURCES["ga4"].restated_days)
 
@@ -383,6 +451,75 @@ def test_sync_of_few_days_leaves_no_gap_before_them(world: World):
     world.run(since=(TODAY - timedelta(days=2)).isoformat())
     world.run(run_id="run-2")
     assert world.source.since == TODAY - timedelta(days=HISTORY_DAYS)
+
+
+def test_cursor_of_all_feeds_that_was_kept_once_goes_on(world: World):
+    until = TODAY - timedelta(days=9)
+    world.ops.documents["cursors/demo:ga4"] = {"tenant_id": "demo", "source": "ga4", "synced_until": until.isoformat()}
+    world.run()
+    assert set(world.source.sinces.values()) == {until - timedelta(days=SOURCES["ga4"].restated_days)}
+    assert world.cursor() == TODAY
+
+
+def test_another_account_begins_with_its_history(world: World):
+    world.run()
+    settings = world.documents.documents["tenants/demo"]["sources"]["ga4"]
+    settings["property_id"] = "properties/2"
+    for run_id, days in {"run-2": HISTORY_DAYS, "run-3": SOURCES["ga4"].restated_days}.items():
+        world.run(run_id=run_id)
+        assert set(world.source.sinces.values()) == {TODAY - timedelta(days=days)}
+
+
+def test_account_that_changes_between_two_slices_begins_with_its_history(world: World):
+    world.page_seconds = SLICE_SECONDS + 1
+    world.run()
+    world.documents.documents["tenants/demo"]["sources"]["ga4"]["property_id"] = "properties/2"
+    world.finish()
+    world.run(run_id="run-2")
+    assert world.source.since == TODAY - timedelta(days=HISTORY_DAYS)
+
+
+def test_feeds_are_pulled_since_the_same_day_in_all_slices(world: World):
+    """Somebody's sync of later days, say, moves cursors between them."""
+    world.page_seconds = SLICE_SECONDS + 1
+    world.run()
+    for report in REPORTS:
+        path = f"cursors/demo:ga4:{report.collection.name}"
+        world.ops.documents[path] = {"synced_until": TODAY.isoformat(), "account": "properties/1"}
+    world.finish()
+    assert set(world.source.sinces.values()) == {TODAY - timedelta(days=HISTORY_DAYS)}
+
+
+class Lagging:
+    """A feed whose source gives a day only some days later."""
+
+    feeds = (Feed(REPORTS[0].record, lags=True),)
+
+
+@pytest.mark.parametrize(
+    ("newest", "until"),
+    [(0, 0), (1, 0), (2, 1), (11, 10), (90, 30), (None, 30)],
+    ids=["today", "yesterday", "the day before", "late", "no more", "nothing at all"],
+)
+def test_cursor_waits_for_days_that_are_still_to_come_but_not_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch, newest: int | None, until: int
+):
+    monkeypatch.setattr(PlayedSource, "feeds", Lagging.feeds)
+    world.source.rows = 0 if newest is None else 1
+    world.source.days = [str(TODAY - timedelta(days=newest or 0))]
+    world.run()
+    assert world.cursor() == TODAY - timedelta(days=until)
+    world.run(run_id="run-2")
+    assert world.source.since == TODAY - timedelta(days=until + SOURCES["ga4"].restated_days)
+
+
+def test_cursor_never_goes_back(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(PlayedSource, "feeds", Lagging.feeds)
+    world.source.rows, world.source.days = 1, [str(TODAY - timedelta(days=2))]
+    world.run()
+    world.source.rows = 0
+    world.run(run_id="run-2")
+    assert world.cursor() == TODAY - timedelta(days=1)
 
 
 def test_tenants_have_cursors_of_their_own(world: World):
@@ -434,15 +571,63 @@ def test_asking_notes_the_run_and_publishes_it(world: World):
     assert world.source.seen == []
 
 
-def test_asking_since_a_day_to_come_is_refused_by_its_field(world: World):
+@pytest.mark.parametrize("since", ["2999-01-01", "0001-01-01", str(TODAY - timedelta(days=REACH_DAYS + 1))])
+def test_asking_since_a_day_to_come_or_long_ago_is_refused_by_its_field(world: World, since: str):
     with pytest.raises(BadRequest) as refused:
-        ask(world, since="2999-01-01")
-    assert refused.value.fields["errors"][0]["field"] == "since"
+        ask(world, since=since)
+    [error] = refused.value.fields["errors"]
+    assert (error["field"], str(TODAY) in error["expected"]) == ("since", True)
     assert world.publisher.messages == []
 
 
-def test_asking_twice_is_two_runs(world: World):
-    assert ask(world) != ask(world)
+def test_every_source_may_be_asked_for_its_whole_history(world: World):
+    assert max(kind.history_days for kind in SOURCES.values()) <= REACH_DAYS
+    assert ask(world, since=str(TODAY - timedelta(days=REACH_DAYS)))
+
+
+def test_asking_for_what_a_run_that_lives_does_already_is_answered_with_that_run(world: World):
+    world.page_seconds = SLICE_SECONDS + 1
+    [run_id] = ask(world)
+    assert ask(world) == [run_id], "requested"
+    first, second = world.publisher.messages
+    assert first == second, "the first may have been lost"
+    world.run(run_id=run_id)
+    assert ask(world) == [run_id], "between two slices"
+    world.finish()
+    assert ask(world) != [run_id], "it has ended"
+    assert ask(world, since="2026-01-01") != ask(world)
+
+
+def test_run_that_is_tried_again_by_itself_is_waited_for(world: World):
+    [run_id] = ask(world)
+    world.source.broken = (FIRST, "")
+    with pytest.raises(Unavailable):
+        world.run(run_id=run_id)
+    assert ask(world) == [run_id]
+
+
+def test_no_request_is_lost_to_a_run_that_died(world: World):
+    [run_id] = ask(world)
+    progress = world.ops.documents[f"progress/{run_id}"]
+    for status, ago in (("requested", 21), ("running", 21), ("failed", 0)):
+        at = datetime.now(UTC) - timedelta(minutes=ago)
+        world.ops.documents[f"progress/{run_id}"] = {**progress, "status": status, "updated_at": at}
+        [another] = ask(world)
+        assert another != run_id
+        del world.ops.documents[f"progress/{another}"]
+
+
+def test_message_that_could_not_be_published_is_published_when_somebody_asks_again(world: World):
+    publish, world.publisher.publish = world.publisher.publish, unreachable  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        ask(world)
+    world.publisher.publish = publish  # type: ignore[method-assign]
+    [run_id] = ask(world)
+    assert [message.run_id for message in world.publisher.messages] == [run_id]  # type: ignore[attr-defined]
+
+
+def unreachable(message: Any) -> None:
+    raise Unavailable("Pub/Sub is not available")
 
 
 def test_asking_without_a_tenant_asks_for_every_tenant_that_has_the_source(world: World):
@@ -588,7 +773,7 @@ def test_report_that_does_not_exist_is_refused(world: World, settled: Any):
     message = {"tenant_id": "demo", "source": "ga4", "run_id": "run-1", "report": len(REPORTS)}
     assert handle(pushed(message), settled).status_code == 204
     assert (world.raw, settled.dead_letters.count()) == ({}, 1)
-    assert "cursors/demo:ga4" not in world.ops.documents
+    assert world.cursor() is None
 
 
 # --- one report of many is refused; credentials are refused -----------------------------------------------------------
@@ -603,9 +788,9 @@ def test_a_report_that_the_source_refuses_costs_no_other_and_is_due_again(world:
     outcome = world.run()
     assert (outcome["refused"], outcome["documents"]) == (1, ROWS * (len(REPORTS) - 1) + PAGE)
     assert "SourceSynced" in world.published
-    assert "cursors/demo:ga4" not in world.ops.documents
-    assert world.ledger()["failed"] == "GA4 refused the request; expected less"
-    assert world.ledger()["pages"] == {"0": {"2026-01-01": PAGE}}
+    assert (world.cursor(), world.cursor(REPORTS[1])) == (None, TODAY)
+    assert world.ledger().failed == "GA4 refused the request; expected less"
+    assert world.ledger().days() == {"2026-01-01": PAGE}
     assert (state(world)["state"], state(world)["message"]) == (
         "failing",
         f"{FIRST}: GA4 refused the request; expected less",
@@ -613,7 +798,11 @@ def test_a_report_that_the_source_refuses_costs_no_other_and_is_due_again(world:
     world.source.broken = None
     assert world.run(run_id="run-2")["refused"] == 0
     assert state(world)["state"] == "connected"
-    assert "cursors/demo:ga4" in world.ops.documents
+    assert world.cursor() == TODAY
+    history, restated = timedelta(days=HISTORY_DAYS), timedelta(days=SOURCES["ga4"].restated_days)
+    assert world.source.sinces == {
+        report.collection.name: TODAY - (history if report is REPORTS[0] else restated) for report in REPORTS
+    }
 
 
 def test_two_rows_instead_of_thousands_are_seen_at_once_and_due_again(world: World):
@@ -621,7 +810,7 @@ def test_two_rows_instead_of_thousands_are_seen_at_once_and_due_again(world: Wor
     world.run()
     assert state(world)["state"] == "failing"
     assert f"ga_countries: {ROWS} of 2000 rows that the source reported came" in state(world)["message"]
-    assert "cursors/demo:ga4" not in world.ops.documents
+    assert world.cursor() is None
     world.source.reported = None
     world.run(run_id="run-2")
     assert state(world)["state"] == "connected"
@@ -698,3 +887,84 @@ def test_what_a_webhook_brought_while_a_page_was_asked_for_is_newer_and_stays(wo
     world.source.meanwhile, world.source.number = None, 3  # type: ignore[attr-defined]
     assert world.run(run_id="run-2")["documents"] == 1
     assert world.documents.get(path)["number"] == 3
+
+
+# --- what cannot be written or read ----------------------------------------------------------------------------------
+
+
+class Picky(FakeDocuments):
+    """Takes no field `__src__`, as Firestore does."""
+
+    def put(self, path: str, values: Any) -> None:
+        if "__src__" in values:
+            raise Rejected("Firestore refused the values")
+        super().put(path, values)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_documents_that_firestore_does_not_take_are_named_and_cost_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, again: bool
+):
+    monkeypatch.setattr(world.documents, "__class__", Picky)
+    if again:
+        world.run(run_id="run-0", since=str(TODAY))
+    world.source.odd = {(FIRST, 1): {"__src__": 1}, (FIRST, 4): {"__src__": 1}}
+    outcome = world.run()
+    assert (outcome["unwritten"], outcome["refused"]) == (2, 0)
+    left = {path.rpartition("/")[2] for path in world.raw if f"/{FIRST}/" in path}
+    assert left >= {"row-0", "row-2", "row-3"}
+    assert sum(world.ledger().days().values()) + sum(world.ledger().days_unchanged().values()) == 3
+    assert world.ledger().days_unwritten() == {"2026-01-01": 1, "2026-01-02": 1}
+    refused = ["row-1: Firestore refused the values", "row-4: Firestore refused the values"]
+    assert world.ledger().unwritten_documents == refused
+    assert (world.cursor(), state(world)["state"]) == (TODAY, "connected")
+
+
+def test_slash_in_an_id_divides_no_path(world: World):
+    world.source.names = {"row-0": "a/b"}
+    for run_id in ("run-1", "run-2"):
+        assert world.run(run_id=run_id)["removed"] == 0
+    assert f"tenants/demo/{FIRST}/a%2Fb" in world.raw
+
+
+def test_page_that_scout_cannot_read_is_a_bug_that_people_see(world: World):
+    world.source.broken, world.source.error = (FIRST, "2"), KeyError("id")
+    with pytest.raises(KeyError):
+        world.run()
+    assert (state(world)["state"], state(world)["message"]) == ("failing", "Scout cannot read what it gave (KeyError)")
+    assert state(world)["again"]
+
+
+def test_what_follows_a_sync_costs_neither_its_end_nor_its_cursor_where_it_fails(world: World):
+    def fails(pull: Pull) -> dict[str, int]:
+        raise ArithmeticError
+
+    world.after["ga4"] = fails
+    with pytest.raises(ArithmeticError):
+        world.run()
+    assert (world.published, world.cursor()) == (["SourceSynced"], TODAY)
+    asked = len(world.source.seen)
+    world.after["ga4"] = lambda pull: {"keywords": 7}
+    assert world.run() == {"keywords": 7}
+    assert (world.published, len(world.source.seen)) == (["SourceSynced"], asked)
+    assert world.ops.documents["progress/run-1"]["status"] == "done"
+
+
+# --- a source that says when to come back ----------------------------------------------------------------------------
+
+
+def test_source_that_says_when_to_come_back_is_not_asked_before(world: World):
+    world.source.broken = (REPORTS[1].collection.name, "2")
+    world.source.error = Unavailable("GA4 is not available", retry_after_seconds=3_600)
+    world.run()
+    assert (state(world)["state"], state(world)["again"]) == ("failing", True)
+    asked, world.source.broken = len(world.source.seen), None
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="at the earliest"):
+            world.finish()
+    assert len(world.source.seen) == asked
+    assert state(world)["not_before"] > datetime.now(UTC)
+    world.ops.documents["source_states/demo:ga4"]["not_before"] = datetime.now(UTC)
+    world.finish()
+    assert (state(world)["state"], state(world)["not_before"]) == ("connected", None)
+    assert world.published[-1] == "SourceSynced"
