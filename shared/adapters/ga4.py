@@ -1,6 +1,7 @@
 """The Google Analytics Data API through its official client, over REST."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,7 +31,9 @@ from shared.sources.reports import REPORTS, Only, Report, api_name
 from shared.sources.source import Feed, Page, Pull
 
 SCOPES = ("https://www.googleapis.com/auth/analytics.readonly",)
-ROWS_PER_PAGE = 5_000
+ROWS_PER_PAGE = 20_000
+DAYS = 28
+"""So many are asked for at once: the more there are, the sooner Google samples, or folds rare values into `(other)`."""
 CALL_SECONDS = 60.0
 # An answer that does not parse was cut off on its way, or is a page of some proxy.
 TRANSIENT = (exceptions.TooManyRequests, exceptions.ServerError, RequestException, ParseError)
@@ -39,12 +42,38 @@ QUOTA_REASONS = frozenset(
 )
 """What Google calls a quota in answers that forbid."""
 
+Document = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a report goes on: a day, a row since it began, and how many rows the days before were reported to have."""
+
+    day: date
+    offset: int = 0
+    reported: int = 0
+
+    @classmethod
+    def read(cls, text: str, first: date) -> "Position":
+        """The position that a text says; of one of another form its day, else the first day."""
+        day, *numbers = text.split("@")
+        try:
+            return cls(date.fromisoformat(day), *(map(int, numbers) if len(numbers) == 2 else ()))
+        except ValueError:
+            return cls(first)
+
+    def __str__(self) -> str:
+        return f"{self.day}@{self.offset}@{self.reported}"
+
 
 class Ga4Source:
     """GA4 reports (port `Source`).
 
     Quota and server errors are tried again when the answer says (Retry-After), or after growing pauses; Unavailable
-    once that would last longer than `patience_seconds`. A position is the first day that is asked for and an offset.
+    once that would last longer than `patience_seconds`.
+
+    A day's rows come from one answer: rows that Google adds or takes away between two answers would move the others.
+    Of an answer that does not hold all rows the last day is left to the next.
     """
 
     feeds = REPORTS
@@ -54,15 +83,17 @@ class Ga4Source:
         client: BetaAnalyticsDataClient,
         rows_per_page: int = ROWS_PER_PAGE,
         patience_seconds: float = PATIENCE_SECONDS,
+        call_seconds: float = CALL_SECONDS,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self._client = client
         self._rows_per_page = rows_per_page
         self._patience_seconds = patience_seconds
+        self._call_seconds = call_seconds
+        self._today = today
 
     @classmethod
-    def connect(
-        cls, endpoint: str, rows_per_page: int = ROWS_PER_PAGE, patience_seconds: float = PATIENCE_SECONDS
-    ) -> "Ga4Source":
+    def connect(cls, endpoint: str, **options: Any) -> "Ga4Source":
         """A client; an endpoint that begins with http:// is plaintext and takes anonymous callers."""
         scheme, _, host = endpoint.partition("://")
         if scheme == "http":
@@ -70,28 +101,40 @@ class Ga4Source:
         else:
             credentials, _ = google.auth.default(scopes=SCOPES)
         transport = BetaAnalyticsDataRestTransport(host=host, url_scheme=scheme, credentials=credentials)
-        return cls(BetaAnalyticsDataClient(transport=transport), rows_per_page, patience_seconds)
+        return cls(BetaAnalyticsDataClient(transport=transport), **options)
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
-        """Pages of one report until yesterday, ordered by day and dimensions so that positions are stable."""
+        """Pages of one report until the property's yesterday, in order of day."""
         report = _report(feed)
-        first_day, _, offset_text = position.rpartition("@")
-        # Kept in the position: the day before which a report is not pulled moves at midnight, and rows with it.
-        first, offset = first_day or _first_day(report, pull).isoformat(), int(offset_text or 0)
+        if not position and pull.since >= self._today():
+            yield Page([], None, 0)
+            return
+        following: Position | None = Position.read(position, self._first_day(report, pull))
         before: set[str] = set()
-        while True:
-            answer = self._run(_request(report, pull, first, offset, self._rows_per_page))
+        total = 0
+        while following is not None:
+            place, last = following, self._last_day(following.day)
+            answer = self._run(_request(report, pull, place, last, self._rows_per_page))
             documents = list(_documents(report, answer, pull))
             names = {name for name, _ in documents}
-            if names and names == before:
-                raise Unavailable("GA4 answered the same page twice", report=report.collection.name)
-            reported = int(answer.row_count)
-            following = offset + len(documents)
-            more = bool(documents) and following < reported
-            yield Page(documents, f"{first}@{following}" if more else None, reported)
-            if not more:
-                return
-            offset, before = following, names
+            if any(fields["date"] < place.day.isoformat() for _, fields in documents) or (names and names == before):
+                raise Unavailable("GA4 gave another answer's rows once more", report=report.collection.name)
+            if place.offset and total not in (0, answer.row_count):
+                raise Unavailable("GA4 changed a day while it was read", report=report.collection.name)
+            before, total = names, int(answer.row_count)
+            documents, following = _whole_days(documents, place, total, last)
+            yield Page(documents, str(following) if following else None, place.reported + total)
+
+    def _first_day(self, report: Report, pull: Pull) -> date:
+        """Never later than the yesterday of any time zone: Google takes no range that ends before it begins."""
+        back = report.reaches_back_days
+        since = pull.since if back is None else max(pull.since, self._today() - timedelta(days=back))
+        return min(since, self._today() - timedelta(days=2))
+
+    def _last_day(self, first: date) -> date | None:
+        """The last day to ask for; None is the property's yesterday, in its own time zone."""
+        last = first + timedelta(days=DAYS - 1)
+        return last if last < self._today() - timedelta(days=3) else None
 
     def check(self, pull: Pull) -> str:
         """Ask for a single number; the property with its currency and time zone."""
@@ -114,7 +157,7 @@ class Ga4Source:
 
     def _once(self, request: RunReportRequest) -> RunReportResponse:
         try:
-            return self._client.run_report(request, retry=None, timeout=CALL_SECONDS)
+            return self._client.run_report(request, retry=None, timeout=self._call_seconds)
         except TRANSIENT as error:
             raise later(error) from error
         except GoogleAuthError as error:
@@ -130,13 +173,29 @@ class Ga4Source:
             raise Rejected("GA4 refused the request", **said) from error
 
 
-def _request(report: Report, pull: Pull, first_day: str, offset: int, limit: int) -> RunReportRequest:
+def _whole_days(
+    documents: list[Document], place: Position, total: int, last: date | None
+) -> tuple[list[Document], Position | None]:
+    """What is taken of an answer that has so many rows in all, and where the next one begins."""
+    if not documents or place.offset + len(documents) >= total:
+        # What it reported and did not give is missed by the ledger.
+        after = place.reported + total
+        return documents, None if last is None else Position(last + timedelta(days=1), 0, after)
+    open_day = documents[-1][1]["date"]
+    if open_day == place.day.isoformat():
+        # Larger than an answer: the one day that comes from several.
+        return documents, Position(place.day, place.offset + len(documents), place.reported)
+    taken = [each for each in documents if each[1]["date"] < open_day]
+    return taken, Position(date.fromisoformat(open_day), 0, place.reported + place.offset + len(taken))
+
+
+def _request(report: Report, pull: Pull, place: Position, last: date | None, limit: int) -> RunReportRequest:
     """One date range, always: several would add a dimension to the rows, and repeat their other ones."""
     only = report.only
     by_metric = only is not None and only.at_least > 0
     return RunReportRequest(
         property=pull.settings.property_id,
-        date_ranges=[DateRange(start_date=first_day, end_date="yesterday")],
+        date_ranges=[DateRange(start_date=str(place.day), end_date="yesterday" if last is None else str(last))],
         dimensions=[Dimension(name=api_name(name)) for name in report.dimensions],
         metrics=[Metric(name=api_name(name)) for name in report.metrics],
         dimension_filter=_filter(only) if only is not None and not by_metric else None,
@@ -145,8 +204,7 @@ def _request(report: Report, pull: Pull, first_day: str, offset: int, limit: int
             OrderBy(dimension=OrderBy.DimensionOrderBy(dimension_name=api_name(name))) for name in report.dimensions
         ],
         limit=limit,
-        offset=offset,
-        return_property_quota=True,
+        offset=place.offset,
     )
 
 
@@ -162,12 +220,6 @@ def _filter(only: Only) -> FilterExpression:
     else:
         asked = {"in_list_filter": Filter.InListFilter(values=only.values, case_sensitive=True)}
     return FilterExpression(filter=Filter(field_name=api_name(only.field), **asked))
-
-
-def _first_day(report: Report, pull: Pull) -> date:
-    if report.reaches_back_days is None:
-        return pull.since
-    return max(pull.since, datetime.now(UTC).date() - timedelta(days=report.reaches_back_days))
 
 
 def _is_quota(error: Exception) -> bool:
@@ -188,7 +240,7 @@ def _report(feed: Feed) -> Report:
     return feed
 
 
-def _documents(report: Report, answer: Any, pull: Pull) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(report: Report, answer: Any, pull: Pull) -> Iterator[Document]:
     dimensions = tuple(header.name for header in answer.dimension_headers)
     metrics = tuple(header.name for header in answer.metric_headers)
     if answer.rows and (dimensions, metrics) != (_api_names(report.dimensions), _api_names(report.metrics)):

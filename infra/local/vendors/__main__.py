@@ -1,6 +1,7 @@
 """Serve every vendor: see server.py."""
 
 import argparse
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -17,6 +18,7 @@ class Ga4:
 
     variant: Variant
     NAME: str = ga4_data_api.NAME
+    FAULTS: Collection[str] = ga4_data_api.FAULTS
 
     def routes(self, today: date) -> list[web.RouteDef]:
         return ga4_data_api.routes(today, self.variant)

@@ -1,6 +1,7 @@
 """A local server that plays the Google Analytics Data API v1beta over the sample.
 
-Among the other vendors (server.py) it is `routes` and `error`; alone (`create_app`) it has a back door of its own.
+Among the other vendors (server.py) it is `routes`, `error` and FAULTS; alone (`create_app`) it has a back door of its
+own.
 
 POST /v1beta/properties/{id}:runReport answers as Google does, errors and quota included; any property but
 SAMPLE_PROPERTY is forbidden. No token is asked for. The sample is fixed when the server starts.
@@ -22,7 +23,7 @@ from aiohttp import web
 
 from infra.local.sample import Sample, Variant
 from infra.local.vendors.ga4_query import InvalidArgument, run_report
-from infra.local.vendors.server import VENDOR, page_cap
+from infra.local.vendors.server import FAULT, VENDOR, page_cap
 
 NAME = "ga4"
 SAMPLE_PROPERTY = "properties/213025502"
@@ -30,6 +31,15 @@ SAMPLE_PROPERTY = "properties/213025502"
 TOKENS_PER_DAY, TOKENS_PER_HOUR, TOKENS_PER_PROJECT_PER_HOUR = 200_000, 40_000, 14_000
 ROWS_PER_TOKEN = 2_000  # Google charges most requests 10 tokens or fewer, more for more rows.
 
+FAULTS = ("sampled", "thresholded", "other", "empty", "quota403")
+"""Answers from a sample, without rows of few people, with rare values as `(other)`, without any row; a spent quota that
+is told as Google's own front end tells it.
+"""
+METADATA: dict[object, dict[str, Any]] = {
+    "sampled": {"samplingMetadatas": [{"samplesReadCount": "500000", "samplingSpaceSize": "1500000"}]},
+    "thresholded": {"subjectToThresholding": True},
+    "other": {"dataLossFromOtherRow": True},
+}
 ERRORS = {
     400: ("INVALID_ARGUMENT", "Request contains an invalid argument."),
     401: ("UNAUTHENTICATED", "Request had invalid authentication credentials."),
@@ -113,6 +123,9 @@ async def _respond(request: web.Request, state: State) -> web.Response:
         status = state.fail_next.popleft()
         state.server_errors += status >= 500
         return _error(status, retry_after_seconds=state.retry_after_seconds)
+    fault = request.get(FAULT)
+    if fault == "quota403":
+        return _spent()
     if request.match_info["property"] != SAMPLE_PROPERTY:
         return _error(403)
     if state.tokens_per_hour <= 0:
@@ -133,6 +146,10 @@ async def _respond(request: web.Request, state: State) -> web.Response:
     except (AttributeError, TypeError):
         return _error(400, "Invalid JSON payload received. A field has the wrong type.")
     consumed = state.spend(answer.rows_read)
+    answer.body["metadata"] |= METADATA.get(fault, {})
+    if fault == "empty":
+        answer.body.pop("rows", None)
+        answer.body.pop("rowCount", None)
     if asked.get("returnPropertyQuota"):
         answer.body["propertyQuota"] = state.quota(consumed)
     return web.json_response(answer.body)
@@ -166,6 +183,18 @@ async def set_control(request: web.Request) -> web.Response:
 
 async def healthy(request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
+
+
+def _spent() -> web.Response:
+    """A quota of requests, told with 403: https://cloud.google.com/apis/design/errors#error_info."""
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "RATE_LIMIT_EXCEEDED",
+        "domain": "googleapis.com",
+        "metadata": {"service": "analyticsdata.googleapis.com"},
+    }
+    told = {"code": 403, "message": "Quota exceeded.", "status": "PERMISSION_DENIED", "details": [info]}
+    return web.json_response({"error": told}, status=403, headers={"Retry-After": "0"})
 
 
 def _error(status: int, message: str | None = None, retry_after_seconds: int = 1) -> web.Response:

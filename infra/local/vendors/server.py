@@ -6,7 +6,7 @@ Each vendor is a module beside this one: NAME, `routes(today)` and `error(status
 goes wrong here, alike for all of them. /_control/<vendor> is for tests and the local cloud only, never for product
 code. POST a JSON object there with any of:
 
-    fail_next            what becomes of the next requests: a status, or one of FAULTS
+    fail_next            what becomes of the next requests: a status, one of FAULTS, or of the vendor's own
     retry_after_seconds  the Retry-After header of 429 and 503 answers (default 1)
     page_size            no page is longer than this, whatever was asked
 
@@ -16,7 +16,7 @@ GET /_control/<vendor> tells the requests served so far. GET /healthz answers 20
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib import import_module
@@ -33,7 +33,7 @@ SILENCE_SECONDS = 60.0
 
 
 class Vendor(Protocol):
-    """What a vendor's module has."""
+    """What a vendor's module has; FAULTS, too, where it has some of its own: handlers find theirs as request[FAULT]."""
 
     @property
     def NAME(self) -> str: ...
@@ -47,6 +47,7 @@ class Vendor(Protocol):
 class Control:
     """What the server was told about one vendor, and what it served."""
 
+    faults: Collection[str] = FAULTS
     fail_next: deque[int | str] = field(default_factory=deque)
     retry_after_seconds: int = 1
     page_size: int | None = None
@@ -56,6 +57,7 @@ class Control:
 
 CONTROLS = web.AppKey("controls", dict[str, Control])
 VENDOR = "vendor"
+FAULT = "fault"
 
 
 def create_app(today: date, vendors: Sequence[str | Vendor] = VENDORS) -> web.Application:
@@ -64,7 +66,7 @@ def create_app(today: date, vendors: Sequence[str | Vendor] = VENDORS) -> web.Ap
     app[CONTROLS] = {}
     for vendor in vendors:
         module = import_module(f"infra.local.vendors.{vendor}") if isinstance(vendor, str) else vendor
-        app[CONTROLS][module.NAME] = Control()
+        app[CONTROLS][module.NAME] = Control(faults=(*FAULTS, *getattr(module, "FAULTS", ())))
         for route in module.routes(today):
             app.router.add_route(route.method, route.path, _played(module, route.handler))
     app.router.add_get("/_control/{vendor}", show_control)
@@ -100,6 +102,7 @@ async def _answer(
         if fault in (429, 503):
             refused.headers["Retry-After"] = str(control.retry_after_seconds)
         return refused
+    request[FAULT] = fault
     if fault == "timeout":
         await asyncio.sleep(SILENCE_SECONDS)
     if fault == "html":
@@ -135,7 +138,7 @@ async def show_control(request: web.Request) -> web.Response:
 async def set_control(request: web.Request) -> web.Response:
     control, orders = _control(request), await request.json()
     unknown = set(orders) - {"fail_next", "retry_after_seconds", "page_size"}
-    wrong = [each for each in orders.get("fail_next", []) if not isinstance(each, int) and each not in FAULTS]
+    wrong = [each for each in orders.get("fail_next", []) if not isinstance(each, int) and each not in control.faults]
     if unknown or wrong:
         return web.json_response({"error": f"unknown: {sorted(unknown) or wrong}"}, status=400)
     control.fail_next.extend(orders.get("fail_next", []))

@@ -1,7 +1,9 @@
 """What the GA4 adapter makes of answers that are none: of refusals, of quota, of other columns than it asked for."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -10,14 +12,15 @@ import requests
 from google.analytics.data_v1beta.types import RunReportRequest, RunReportResponse
 from google.api_core import exceptions
 
-from shared.adapters.ga4 import Ga4Source, later
-from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.adapters.ga4 import DAYS, Ga4Source, later
+from shared.errors import CredentialsRefused, Rejected
 from shared.sources.reports import REPORTS, Report
 from shared.sources.source import Pull
 from shared.tenants.records import SourceSettings
 
 TODAY = datetime.now(UTC).date()
 PULL = Pull("demo", "run-1", TODAY - timedelta(days=400), SourceSettings(property_id="properties/1"))
+RECENT = replace(PULL, since=TODAY - timedelta(days=3))
 DEVICES = next(report for report in REPORTS if report.collection.name == "ga_device_metrics")
 FINE = next(report for report in REPORTS if report.reaches_back_days is not None)
 
@@ -87,15 +90,6 @@ def test_answer_that_does_not_say_when_leaves_it_open(error: Exception):
     assert later(error).pause_seconds is None
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_credentials_that_are_refused_are_not_tried_again(status: int):
-    played, client = source(refused(status, {"error": {"message": "no"}}))
-    with pytest.raises(CredentialsRefused) as error:
-        list(played.pages(DEVICES, PULL, ""))
-    assert error.value.fields["status_given"] == status
-    assert len(client.asked) == 1
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -107,7 +101,7 @@ def test_quota_that_google_forbids_is_no_refusal_of_credentials(body: dict[str, 
     played, client = source(
         refused(403, {"error": {"message": "quota", **body}}, retry_after="0"), answer(DEVICES, [], 0)
     )
-    assert [page.documents for page in played.pages(DEVICES, PULL, "")] == [[]]
+    assert [page.documents for page in played.pages(DEVICES, RECENT, "")] == [[]]
     assert len(client.asked) == 2
 
 
@@ -120,70 +114,32 @@ def test_what_else_is_refused_is_refused_for_good(status: int):
     assert len(client.asked) == 1
 
 
-def test_empty_report_is_one_page_of_nothing():
-    played, _ = source({"metadata": {"currency_code": "USD"}})
-    [page] = played.pages(DEVICES, PULL, "")
-    assert (page.documents, page.following, page.reported) == ([], None, 0)
-
-
-def test_one_date_range_is_asked_for_and_an_answer_of_several_is_not_taken():
-    several = answer(DEVICES, ["20260105"], 1)
-    several["dimension_headers"].append({"name": "dateRange"})
-    several["rows"][0]["dimension_values"].append({"value": "date_range_0"})
-    played, client = source(several)
-    with pytest.raises(Unavailable, match="other columns"):
-        list(played.pages(DEVICES, PULL, ""))
-    assert len(client.asked[0].date_ranges) == 1
-
-
-def test_what_the_answer_says_of_all_its_rows_is_kept_with_each():
-    told = {
-        "data_loss_from_other_row": True,
-        "sampling_metadatas": [{"samples_read_count": 500_000, "sampling_space_size": 1_500_000}],
-        "subject_to_thresholding": True,
-    }
-    played, _ = source(answer(DEVICES, ["20260105"], 1, **told))
-    [page] = played.pages(DEVICES, PULL, "")
-    [(_, fields)] = page.documents
-    assert (fields["folded"], fields["sampled"], fields["thresholded"]) == (True, True, True)
-
-
-def test_page_that_comes_twice_is_not_taken_for_the_next():
-    page = answer(DEVICES, ["20260105", "20260106"], 4)
-    played, _ = source(page, page)
-    pages = played.pages(DEVICES, PULL, "")
-    assert next(pages).following is not None
-    with pytest.raises(Unavailable, match="twice"):
-        next(pages)
-
-
-def test_page_that_is_shorter_than_asked_is_followed_where_it_ended():
-    played, client = source(answer(DEVICES, ["20260105"], 2), answer(DEVICES, ["20260106"], 2))
-    assert len([name for page in played.pages(DEVICES, PULL, "") for name, _ in page.documents]) == 2
-    assert [request.offset for request in client.asked] == [0, 1]
-
-
 def test_fine_reports_are_pulled_of_recent_days_only():
     played, client = source(answer(FINE, [], 0))
     list(played.pages(FINE, PULL, ""))
     list(played.pages(DEVICES, PULL, ""))
+    starts = [request.date_ranges[0].start_date for request in client.asked]
     recent = TODAY - timedelta(days=FINE.reaches_back_days or 0)
-    assert [request.date_ranges[0].start_date for request in client.asked] == [str(recent), str(PULL.since)]
+    assert starts[: starts.index(str(PULL.since))] == [str(recent), str(recent + timedelta(days=DAYS))]
 
 
-def test_position_keeps_the_first_day_so_that_midnight_moves_no_row():
-    played, client = source(answer(FINE, ["20260105", "20260106"], 3))
-    page = next(played.pages(FINE, PULL, "2026-01-01@4"))
-    assert (client.asked[0].date_ranges[0].start_date, client.asked[0].offset) == ("2026-01-01", 4)
-    assert page.following is None
-    page = next(played.pages(FINE, PULL, "2026-01-01@0"))
-    assert page.following == "2026-01-01@2"
-
-
-def test_position_of_before_there_were_first_days_is_understood():
+def test_ranges_follow_each_other_until_the_propertys_yesterday():
     played, client = source(answer(DEVICES, [], 0))
-    list(played.pages(DEVICES, PULL, "150"))
-    assert (client.asked[0].date_ranges[0].start_date, client.asked[0].offset) == (str(PULL.since), 150)
+    list(played.pages(DEVICES, PULL, ""))
+    spans = [(request.date_ranges[0].start_date, request.date_ranges[0].end_date) for request in client.asked]
+    assert spans[0] == (str(PULL.since), str(PULL.since + timedelta(days=DAYS - 1)))
+    for (_, end), (start, _) in pairwise(spans):
+        assert date.fromisoformat(end) + timedelta(days=1) == date.fromisoformat(start)
+    assert (len(spans), spans[-1][1]) == (15, "yesterday")
+
+
+@pytest.mark.parametrize("days", range(1, 90))
+def test_no_range_ends_before_it_begins_in_any_time_zone(days: int):
+    played, client = source(answer(DEVICES, [], 0))
+    list(played.pages(DEVICES, replace(PULL, since=TODAY - timedelta(days=days)), ""))
+    last = client.asked[-1].date_ranges[0]
+    assert last.end_date == "yesterday"
+    assert date.fromisoformat(last.start_date) <= TODAY - timedelta(days=2)
 
 
 def test_check_tells_the_property_and_what_it_counts_in():
