@@ -25,7 +25,7 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.protobuf.json_format import ParseError
 from requests.exceptions import RequestException
 
-from shared.adapters.rest import PATIENCE_SECONDS, SAID, Later, patiently, retry_after
+from shared.adapters.rest import PATIENCE_SECONDS, SAID, Later, given_up, patiently, retry_after
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from shared.sources.reports import REPORTS, Only, Report, api_name
 from shared.sources.source import Feed, Page, Pull
@@ -151,7 +151,7 @@ class Ga4Source:
         try:
             answer = patiently(lambda: self._once(request), self._patience_seconds)
         except Later as error:
-            raise Unavailable("GA4 is not available", cause=str(error)) from error
+            raise given_up("GA4", error) from error
         # proto-plus costs ten times the raw message per value read.
         return RunReportResponse.pb(answer)
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 ATTEMPTS = 5
 PATIENCE_SECONDS = 60.0
 CALL_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 86_400.0
 SAID = 300
 """Characters that are kept of a vendor's own words: never its answer to a question about people."""
 
@@ -91,7 +92,7 @@ class Rest:
         try:
             return patiently(lambda: self._once(method, path, options), self._patience_seconds)
         except Later as error:
-            raise Unavailable(f"{self._vendor} is not available", cause=str(error)) from error
+            raise given_up(self._vendor, error) from error
 
     def _once(self, method: str, path: str, options: Mapping[str, Any]) -> Any:
         if self._limiter is not None:
@@ -138,6 +139,13 @@ def patiently(ask: Callable[[], T], patience_seconds: float) -> T:
         with attempt:
             return ask()
     raise AssertionError("stamina tries at least once")
+
+
+def given_up(vendor: str, error: Later, **fields: Any) -> Unavailable:
+    """A vendor that is not asked any more for now: with when it said to come back, at most a day."""
+    pause = error.pause_seconds
+    told = {} if pause is None else {"retry_after_seconds": min(pause, LONGEST_PAUSE_SECONDS)}
+    return Unavailable(f"{vendor} is not available", cause=str(error), **told, **fields)
 
 
 def _pause(error: Exception, until: float) -> bool | float:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import stripe
 
-from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS, Later, patiently, retry_after
+from shared.adapters.rest import CALL_SECONDS, PATIENCE_SECONDS, Later, given_up, patiently, retry_after
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from shared.sources.deadline import seconds_left
 
@@ -91,7 +91,7 @@ class StripeApi:
         try:
             return patiently(ask, self._patience_seconds)
         except Later as error:
-            raise Unavailable("Stripe is not available", cause=str(error), resource=resource(path)) from error
+            raise given_up("Stripe", error, resource=resource(path)) from error
 
     def _page(self, path: str, parameters: Given) -> tuple[list[Given], bool]:
         answer = self._once(path, parameters)

@@ -9,8 +9,6 @@ from shared.ops.records import SourceState
 from shared.schema.ports import Documents
 
 State = Literal["connected", "refused", "failing"]
-LONGEST_WAIT_SECONDS = 86_400.0
-"""A source that says to come back later than that is asked all the same."""
 
 
 class SourceStates:
@@ -41,7 +39,7 @@ class SourceStates:
         changes: dict[str, Any] = {"again": again}
         seconds = error.fields.get("retry_after_seconds")
         if seconds is not None:
-            changes["not_before"] = self._now() + timedelta(seconds=min(seconds, LONGEST_WAIT_SECONDS))
+            changes["not_before"] = self._now() + timedelta(seconds=seconds)
         self._note(tenant_id, source, state, said(error), run_id, changes)
 
     def wait(self, tenant_id: str, source: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.rest import ATTEMPTS, Reason, Rest
+from shared.adapters.rest import ATTEMPTS, LONGEST_PAUSE_SECONDS, Reason, Rest
 from shared.errors import CredentialsRefused, Rejected, Unavailable
 from tests.support.vendor import Answer, Vendor, vendor
 
@@ -60,10 +60,14 @@ def test_what_stays_away_is_unavailable_after_a_few_tries(played: Vendor):
     assert len(played.asked) == ATTEMPTS
 
 
-def test_an_answer_to_come_back_later_than_one_can_wait_is_unavailable_at_once(played: Vendor):
-    played.answers = [Answer(status=429, headers={"Retry-After": "3600"})]
-    with pytest.raises(Unavailable):
+@pytest.mark.parametrize(("said", "told"), [("3600", 3_600.0), ("9" * 400, LONGEST_PAUSE_SECONDS)])
+def test_an_answer_to_come_back_later_than_one_can_wait_is_unavailable_at_once_and_tells_when(
+    played: Vendor, said: str, told: float
+):
+    played.answers = [Answer(status=429, headers={"Retry-After": said})]
+    with pytest.raises(Unavailable) as unavailable:
         rest(played, patience_seconds=0.5).get("/things")
+    assert unavailable.value.fields["retry_after_seconds"] == told
     assert len(played.asked) == 1
 
 

@@ -219,6 +219,7 @@ def test_a_spent_quota_is_unavailable_at_once(odd: Vendor, status: int, reason: 
     with pytest.raises(Unavailable) as unavailable:
         list(source(odd.address).pages(QUERIES, pull(), ""))
     assert reason in unavailable.value.fields["cause"]
+    assert unavailable.value.fields["retry_after_seconds"] >= 900
     assert len(odd.asked) == 2
 
 

@@ -82,6 +82,14 @@ def test_source_that_does_not_answer_is_failing_and_is_due_again():
     assert "due again" in trouble.do
 
 
+def test_source_whose_run_is_tried_again_by_itself_needs_nobody_while_it_is():
+    world = World()
+    world.states.failed("demo", "stripe", Unavailable("Stripe is not available"), "sync-stripe-demo-1", again=True)
+    for minutes, said in {19: "tried again by itself", 21: "press Sync"}.items():
+        [trouble] = world.of(now=NOW + timedelta(minutes=minutes)).troubles
+        assert said in trouble.do
+
+
 def test_settings_that_are_missing_are_named():
     world = World()
     world.tenant = world.tenant.model_copy(update={"sources": {"ga4": world.tenant.sources["stripe"]}})
@@ -156,6 +164,18 @@ def test_collection_that_the_source_refused_is_told_once():
     assert world.said == ["stripe_charges: Stripe refused the request"]
     world.states.failed("demo", "stripe", Unavailable("stripe_charges: Stripe refused the request"), "run-1")
     assert world.said == ["stripe_charges: Stripe refused the request"]
+
+
+def test_documents_that_firestore_does_not_take_are_named_once():
+    world = World()
+    told = {"unwritten": {"slice-0": {"2026-03-01": 1}}, "unwritten_documents": ["ch_7: Firestore refused the values"]}
+    world.arrive(reported=10, arrived=9, lost=1, **told)
+    [entry] = world.of().ledger
+    assert (entry.unwritten, entry.lost, entry.missing, entry.wrong) == (1, 1, 0, True)
+    [trouble] = world.of().troubles
+    assert "1 documents that Firestore does not take: ch_7: Firestore refused the values" in trouble.what
+    world.arrive(reported=None, arrived=9, lost=0, **told)
+    assert (world.of().lost, len(world.of().troubles)) == (1, 1)
 
 
 # --- what runs -------------------------------------------------------------------------------------------------------
