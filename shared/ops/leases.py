@@ -39,3 +39,8 @@ class Leases:
         finally:
             if held:
                 self._documents.transact(path, release)
+
+    def is_held(self, resource: str) -> bool:
+        """True while somebody has it."""
+        values = self._documents.get(f"leases/{resource}")
+        return values is not None and values["holder"] != "" and bool(values["until"] > self._now())

@@ -116,7 +116,7 @@ class Sync:
         """
         tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
-        with self._leases.hold(f"sync:{tenant_id}:{request.source}", LEASE_SECONDS) as held:
+        with self._leases.hold(_lease(tenant_id, request.source), LEASE_SECONDS) as held:
             if not held:
                 raise Unavailable("a sync of this source is running", source=request.source)
             named = account(settings)
@@ -144,8 +144,8 @@ class Sync:
         """Collection -> ISO day since which it is due, of an account."""
         tenant_id, kind, today = request.tenant_id, SOURCES[request.source], datetime.now(UTC).date()
         feeds = self._sources[request.source](tenant_id).feeds
-        due = {feed: request.since or self._cursors.due(tenant_id, kind, feed, named, today) for feed in feeds}
-        return {feed.collection.name: day.isoformat() for feed, day in due.items()}
+        due = [(feed, request.since or self._cursors.due(tenant_id, kind, feed, named, today)) for feed in feeds]
+        return {feed.collection.name: day.isoformat() for feed, day in due}
 
     def _end(self, request: SyncRequested, run: SyncRun, began: date) -> None:
         """Tell what came, and move the cursors of the feeds that gave all of theirs."""
@@ -163,6 +163,10 @@ class Sync:
                 self._cursors.move(tenant_id, kind.name, feed, run.account, began, newest)
         self._ended(request, list(failed.values()))
         self._runs.end(run)
+
+    def is_running(self, tenant_id: str, source: str) -> bool:
+        """True while a page that was asked for may not be written yet."""
+        return self._leases.is_held(_lease(tenant_id, source))
 
     @within(ANSWER_SECONDS)
     def check(self, tenant_id: str, source: str) -> str:
@@ -286,6 +290,10 @@ def kind_of(source: str) -> SourceKind:
         known = ", ".join(sorted(SOURCES))
         raise BadRequest("there is no such source", errors=[{"field": "source", "expected": f"one of: {known}"}])
     return SOURCES[source]
+
+
+def _lease(tenant_id: str, source: str) -> str:
+    return f"sync:{tenant_id}:{source}"
 
 
 def stamped(tenant_id: str, source: str, run_id: str, asked_at: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ now. A crash before the answer makes the vendor deliver again.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,6 +16,7 @@ from shared.schema.names import TENANT
 from shared.schema.ports import Documents, Secrets
 from shared.sources.catalogue import SOURCES
 from shared.sources.deadline import ANSWER_SECONDS, within
+from shared.sources.raw import SAME_BUT_FOR
 from shared.sources.source import Source
 from shared.sources.states import SourceStates
 from shared.sources.sync import Sync, stamped
@@ -84,17 +85,20 @@ class Webhooks:
             except CredentialsRefused as error:
                 self._states.failed(tenant_id, source, error)
                 raise
+            # Looked up before what is there: pages that are written by now are seen there.
+            but_for = () if self._sync.is_running(tenant_id, source) else SAME_BUT_FOR
             for change in changes:
-                counts[self._apply(change, tenant_id, stamped(tenant_id, source, run_id, asked_at))] += 1
+                counts[self._apply(change, tenant_id, stamped(tenant_id, source, run_id, asked_at), but_for)] += 1
         return counts
 
-    def _apply(self, change: Change, tenant_id: str, stamp: dict[str, Any]) -> str:
+    def _apply(self, change: Change, tenant_id: str, stamp: dict[str, Any], but_for: Collection[str]) -> str:
+        """While pages are on their way also what did not change is written: they see that it was asked for later."""
         path = f"{change.feed.collection.at(tenant_id=tenant_id)}/{change.document_id}"
         if change.fields is None:
             gone = self._documents.delete_older(path, "synced_at", stamp["synced_at"])
             return "deleted" if gone else "unchanged"
         document = {**change.fields, **stamp}
-        kept = self._documents.put_newer([(path, document)], "synced_at", ("sync_run_id", "synced_at"))
+        kept = self._documents.put_newer([(path, document)], "synced_at", but_for)
         return "unchanged" if kept else "written"
 
     def _vendor(self, tenant_id: str, source: str) -> WebhookSource:

@@ -30,6 +30,17 @@ def test_second_worker_does_not_get_what_the_first_holds(world: World):
         assert (first, second) == (True, False)
 
 
+def test_whether_somebody_holds_it_can_be_seen(world: World):
+    assert not world.one.is_held("merge:demo")
+    with world.one.hold("merge:demo", 60):
+        assert world.two.is_held("merge:demo")
+        assert not world.two.is_held("merge:other")
+    assert not world.two.is_held("merge:demo")
+    world.one.hold("merge:demo", 60).__enter__()
+    world.at += timedelta(seconds=60)
+    assert not world.two.is_held("merge:demo")
+
+
 def test_one_that_was_refused_does_not_release_the_holders_lease(world: World):
     with world.one.hold("merge:demo", 60):
         with world.two.hold("merge:demo", 60):

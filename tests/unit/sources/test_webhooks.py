@@ -15,6 +15,7 @@ from shared.errors import CredentialsRefused, Unauthenticated, Unavailable
 from shared.runtime.envelope import BODY_LIMIT
 from shared.schema.record import Collection
 from shared.sources.deadline import ANSWER_SECONDS, seconds_left
+from shared.sources.raw import SAME_BUT_FOR
 from shared.sources.records import SourceRow
 from shared.sources.source import Feed, Pull
 from shared.sources.webhook import Change, Delivery, Notice, stranger
@@ -144,6 +145,19 @@ def test_what_was_asked_for_later_stays(world: World):
     world.vendor.number = None
     assert world.deliver("evt_3").json["unchanged"] == 1
     assert world.thing["number"] == 1
+
+
+def test_a_page_that_is_on_its_way_does_not_undo_what_was_asked_for_later(world: World):
+    """The thing was 1, became 2, which a page tells, and is 1 again before the page is written."""
+    world.deliver("evt_1")
+    page_asked_at, world.now = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+    page = {**world.thing, "number": 2, "sync_run_id": "sync-1", "synced_at": page_asked_at}
+    with world.clients.leases.hold("sync:demo:stripe", 60):
+        assert world.deliver("evt_2").json["written"] == 1
+        world.clients.documents.put_newer([(PATH, page)], "synced_at", SAME_BUT_FOR)
+    assert (world.thing["number"], world.thing["synced_at"]) == (1, world.now)
+    world.now += timedelta(seconds=1)
+    assert world.deliver("evt_3").json["unchanged"] == 1
 
 
 def test_what_is_no_more_is_deleted(world: World):
