@@ -52,6 +52,15 @@ class Changed(NamedTuple):
     updated_at: Any
 
 
+@contextmanager
+def encoded() -> Iterator[None]:
+    """Values that the client cannot even send: of more than 64 bits, no UTF-8, under a name that is empty."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise Rejected("Firestore takes no such values", cause=type(error).__name__) from error
+
+
 class FirestoreDocuments:
     """One Firestore database (port `Documents`, plus what only live views need)."""
 
@@ -84,8 +93,9 @@ class FirestoreDocuments:
     def put_many(self, documents: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
         def commit(batch: list[tuple[str, Mapping[str, Any]]]) -> int:
             writes = self.client.batch()
-            for path, values in batch:
-                writes.set(self.client.document(path), dict(values))
+            with encoded():
+                for path, values in batch:
+                    writes.set(self.client.document(path), dict(values))
             with translated():
                 writes.commit(timeout=TIMEOUT_SECONDS)
             return len(batch)
@@ -147,15 +157,16 @@ class FirestoreDocuments:
     def _replace(self, changed: Iterable[Changed]) -> None:
         """Write documents in one commit, if each of them is still as it was found."""
         writes = self.client.batch()
-        for each in changed:
-            reference, values = self.client.document(each.path), dict(each.values)
-            if each.there is None:
-                writes.create(reference, values)
-            else:
-                # A batch checks updates only: one that names each field replaces the whole.
-                gone = dict.fromkeys(each.there.keys() - values.keys(), firestore.DELETE_FIELD)
-                option = self.client.write_option(last_update_time=each.updated_at)
-                writes.update(reference, values | gone, option=option)
+        with encoded():
+            for each in changed:
+                reference, values = self.client.document(each.path), dict(each.values)
+                if each.there is None:
+                    writes.create(reference, values)
+                else:
+                    # A batch checks updates only: one that names each field replaces the whole.
+                    gone = dict.fromkeys(each.there.keys() - values.keys(), firestore.DELETE_FIELD)
+                    option = self.client.write_option(last_update_time=each.updated_at)
+                    writes.update(reference, values | gone, option=option)
         if len(writes):
             with translated():
                 writes.commit(timeout=TIMEOUT_SECONDS)
