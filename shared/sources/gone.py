@@ -67,7 +67,10 @@ def _gone(source: Holder, documents: Documents, feed: Feed, pull: Pull, asked: A
     account = {name: getattr(pull.settings, name) for name in feed.account}
     if not asked.too_many:
         held = source.held(feed, pull)
-        stored = documents.count(collection, [(name, "==", value) for name, value in account.items()])
+        where: list[tuple[str, str, str]] = []
+        for name, value in account.items():
+            where.append((name, "==", value))
+        stored = documents.count(collection, where)
         asked = replace(asked, too_many=str(0 if held is None else stored - held))
     while int(asked.too_many) > 0:
         behind = (asked.after, feed.at(pull.tenant_id, asked.after)) if asked.after else None

@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from shared.sources.activecampaign import CONTACTS, Kind
+from shared.schema.record import Mark
+from shared.sources.activecampaign import CONTACTS, KINDS, Kind
 from shared.sources.gone import EACH, with_gone
 from shared.sources.source import Feed, Page, Pull
 from shared.tenants.records import SourceSettings
@@ -93,6 +94,12 @@ def test_where_more_are_gone_than_are_too_many_something_is_wrong_and_none_is(as
 def test_documents_of_another_account_are_none_of_its_business(ask: Ask, documents: FakeDocuments):
     documents.documents[f"{PATH}/10"]["account_id"] = "another"
     assert gone(ask(Played({"10", "11"}, STORED - 2))) == {"11"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.listed], ids=lambda kind: kind.collection.name)
+def test_what_a_feed_names_are_fields_of_its_record(kind: Kind):
+    assert {kind.listed, *kind.account} <= set(kind.record.model_fields)
+    assert kind.listed in kind.record.marked(Mark.KEY)
 
 
 def test_a_feed_that_is_not_listed_is_given_as_it_is(ask: Ask):
