@@ -1,12 +1,19 @@
 """Vendors' JSON over real HTTP: patience with what may pass, and words for what may not."""
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
+import pyrate_limiter.limiter
 import pytest
+from pyrate_limiter.clocks import MonotonicClock
 
+from shared.adapters.activecampaign import ActiveCampaignSource
 from shared.adapters.rest import ATTEMPTS, LONGEST_PAUSE_SECONDS, Reason, Rest
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.deadline import seconds_left, within
+from shared.sources.source import Pull
+from shared.tenants.records import SourceSettings
 from tests.support.vendor import Answer, Vendor, vendor
 
 GOOD = Answer({"n": 1})
@@ -117,3 +124,53 @@ def test_an_error_that_says_when_it_is_over_is_waited_for(played: Vendor):
 def test_a_server_that_is_not_there_is_unavailable(played: Vendor):
     with pytest.raises(Unavailable):
         Rest("Vendor", "http://127.0.0.1:1", {}, patience_seconds=0.1).get("/things")
+
+
+def test_who_waits_for_an_answer_shortens_the_patience_of_every_question(played: Vendor):
+    played.answers = [Answer(status=429, headers={"Retry-After": "30"})]
+    patient = rest(played, patience_seconds=3600)
+    with within(20), pytest.raises(Unavailable):
+        patient.get("/things")
+    assert len(played.asked) == 1
+
+
+def test_time_that_is_over_leaves_a_last_second_and_is_not_made_longer():
+    with within(-60), within(3600):
+        assert seconds_left(20) == 1
+    assert seconds_left(20) == 20
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The limiter's clock, in milliseconds, which its waits move on."""
+    now = [0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += round(seconds * 1000)
+
+    monkeypatch.setattr(MonotonicClock, "now", lambda self: now[0])
+    monkeypatch.setattr(pyrate_limiter.limiter, "sleep", sleep)
+    return now
+
+
+def test_no_more_is_asked_in_a_second_than_the_vendor_allows(played: Vendor, clock: list[int]):
+    played.answers, paced = [GOOD], rest(played, per_second=3)
+    at = []
+    for _ in range(10):
+        paced.get("/things")
+        at.append(clock[0])
+    assert at[:3] == [0, 0, 0]
+    assert all(later - earlier >= 1000 for earlier, later in zip(at, at[3:], strict=False))
+
+
+def test_tenants_of_one_account_of_activecampaign_share_its_five_requests_a_second(played: Vendor, clock: list[int]):
+    played.answers = [GOOD]
+    source = ActiveCampaignSource.connect(f"{played.address}/{{account}}")
+    at: dict[str, list[int]] = {"one": [], "another": []}
+    for account in at:
+        for number in range(12):
+            settings = SourceSettings(account_id=account)
+            source.check(Pull(f"tenant_{number}", "run", date(2026, 1, 1), settings, SECRET))
+            at[account].append(clock[0])
+    assert all(later - earlier >= 1000 for each in at.values() for earlier, later in zip(each, each[5:], strict=False))
+    assert at["another"][0] == at["one"][-1], "another account has its own"

@@ -60,7 +60,8 @@ def test_the_same_words_are_the_same_event_and_others_are_another():
 
 
 @pytest.mark.parametrize(
-    ("given", "secret"), [("other", SECRET), (None, SECRET), ("", SECRET), ("", ""), (None, ""), ("naïve", SECRET)]
+    ("given", "secret"),
+    [("other", SECRET), (None, SECRET), ("", SECRET), ("", ""), (None, ""), ("naïve", SECRET), ("s" * 31, "s" * 31)],
 )
 def test_an_address_without_the_secret_is_nobodys(given: str | None, secret: str):
     with pytest.raises(Unauthenticated) as refused:
