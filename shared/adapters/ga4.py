@@ -27,6 +27,7 @@ from requests.exceptions import RequestException
 
 from shared.adapters.rest import PATIENCE_SECONDS, SAID, Later, given_up, patiently, retry_after
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.deadline import seconds_left
 from shared.sources.reports import REPORTS, Only, Report, api_name
 from shared.sources.source import Feed, Page, Pull
 
@@ -41,6 +42,9 @@ QUOTA_REASONS = frozenset(
     ("RATE_LIMIT_EXCEEDED", "rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded")
 )
 """What Google calls a quota in answers that forbid."""
+
+DISABLED = "SERVICE_DISABLED"
+ENABLE = "gcloud services enable analyticsdata.googleapis.com"
 
 Document = tuple[str, dict[str, Any]]
 
@@ -157,7 +161,7 @@ class Ga4Source:
 
     def _once(self, request: RunReportRequest) -> RunReportResponse:
         try:
-            return self._client.run_report(request, retry=None, timeout=self._call_seconds)
+            return self._client.run_report(request, retry=None, timeout=seconds_left(self._call_seconds))
         except TRANSIENT as error:
             raise later(error) from error
         except GoogleAuthError as error:
@@ -167,6 +171,9 @@ class Ga4Source:
         except exceptions.ClientError as error:
             if _is_quota(error):
                 raise later(error) from error
+            if error.reason == DISABLED:
+                # Of Scout's project, and no fault of the credentials.
+                raise Rejected("the Google Analytics Data API is not enabled", expected=f"`{ENABLE}`") from error
             said = {"status_given": error.code, "cause": str(error)[:SAID], "property": request.property}
             if isinstance(error, exceptions.Unauthorized | exceptions.Forbidden):
                 raise CredentialsRefused("GA4 refused the credentials", **said) from error

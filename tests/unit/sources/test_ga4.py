@@ -105,6 +105,16 @@ def test_quota_that_google_forbids_is_no_refusal_of_credentials(body: dict[str, 
     assert len(client.asked) == 2
 
 
+def test_an_api_that_is_not_enabled_is_no_refusal_of_credentials_and_says_what_enables_it():
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}
+    played, client = source(refused(403, {"error": {"message": "has not been used", "details": [info]}}))
+    with pytest.raises(Rejected, match="not enabled") as error:
+        played.check(PULL)
+    assert not isinstance(error.value, CredentialsRefused)
+    assert "gcloud services enable analyticsdata.googleapis.com" in error.value.fields["expected"]
+    assert len(client.asked) == 1
+
+
 @pytest.mark.parametrize("status", [400, 404])
 def test_what_else_is_refused_is_refused_for_good(status: int):
     played, client = source(refused(status))
