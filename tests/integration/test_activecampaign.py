@@ -543,7 +543,7 @@ def test_a_connection_with_a_wrong_key_or_account_is_refused(running: Vendors, w
         ({"meta": {"total": "1"}}, "something else"),
         ([], "something else"),
         ({"contacts": [{"id": "x"}], "contactLists": [], "meta": {"total": "1"}}, "without an id"),
-        ({"contacts": [{"id": "2"}, {"id": "1"}], "contactLists": [], "meta": {"total": "2"}}, "order of ids"),
+        ({"contacts": [{"id": "2"}, {"id": "1"}], "contactLists": [], "meta": {"total": "3"}}, "order of ids"),
         ({"contacts": [contact(1)], "meta": {"total": "1"}}, "leaves out"),
     ],
 )
@@ -552,6 +552,17 @@ def test_an_answer_that_cannot_be_walked_is_rejected_and_not_taken_for_the_end(a
         played.answers = [Answer(answer)]
         with pytest.raises(Rejected, match=says):
             list(source(played.address).pages(CONTACTS, pull(), ""))
+
+
+def test_an_answer_that_holds_all_there_is_may_be_in_any_order():
+    with vendor() as played:
+        listed = {"automations": [{"id": "1"}], "meta": {"total": "1"}}
+        blocks = {"automationBlocks": [block(3, 1), block(1, 1), block(2, 1)], "meta": {"total": "3"}}
+        played.answers = [Answer(listed), Answer(blocks)]
+        [page] = source(played.address).pages(BLOCKS, pull(), "")
+    assert [(name, fields["path"]) for name, fields in page.documents] == [
+        ("1", ["1"]), ("2", ["1", "2"]), ("3", ["1", "2", "3"]),
+    ]  # fmt: skip
 
 
 # Webhooks: what they tell is in tests/unit/sources/test_activecampaign_webhook.py
