@@ -1,7 +1,7 @@
 """Pull one source since its cursor into Firestore's raw collections.
 
 Trigger: HTTP (a person, Scheduler): answers 202 and publishes; Pub/Sub topic `sync-requested` (push): works.
-Repeats: safe, because a row's document id is made of its day and dimensions, and the ledger counts a page once.
+Repeats: safe, because a row's document id is made of its day and dimensions, and a slice is worked once.
 """
 
 import functions_framework

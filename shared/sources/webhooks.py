@@ -93,7 +93,7 @@ class Webhooks:
 
     def _apply(self, change: Change, tenant_id: str, stamp: dict[str, Any], but_for: Collection[str]) -> str:
         """While pages are on their way also what did not change is written: they see that it was asked for later."""
-        path = f"{change.feed.collection.at(tenant_id=tenant_id)}/{change.document_id}"
+        path = change.feed.at(tenant_id, change.document_id)
         if change.fields is None:
             gone = self._documents.delete_older(path, "synced_at", stamp["synced_at"])
             return "deleted" if gone else "unchanged"
