@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.adapters.google_oauth import GoogleOAuth
 from shared.adapters.rest import PATIENCE_SECONDS, Reason, Rest
 from shared.errors import Unavailable
-from shared.sources.google_ads import REPORTS, Report
+from shared.sources.google_ads import DATE, REPORTS, TIME_ZONE, Report, found
 from shared.sources.source import Feed, Page, Pull
 
 VERSION = "v26"
@@ -37,13 +38,13 @@ class GoogleAdsSource:
         accounts: GoogleOAuth,
         patience_seconds: float = PATIENCE_SECONDS,
         call_seconds: float = CALL_SECONDS,
-        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._endpoint = endpoint
         self._accounts = accounts
         self._patience_seconds = patience_seconds
         self._call_seconds = call_seconds
-        self._today = today
+        self._now = now
 
     @classmethod
     def connect(
@@ -53,15 +54,18 @@ class GoogleAdsSource:
         return cls(endpoint, GoogleOAuth(token_endpoint, patience_seconds), patience_seconds)
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
-        """Pages of one report until yesterday, each of whole days, in order of day."""
+        """Pages of one report until yesterday, each of whole days, in order of day.
+
+        Yesterday is that of UTC. Where it is not over yet in the account's own time zone it is left to the next sync.
+        """
         report, customer_id = _report(feed), pull.settings.customer_id or ""
-        yesterday = self._today() - timedelta(days=1)
+        yesterday = self._now().date() - timedelta(days=1)
         first = date.fromisoformat(position) if position else self._first_day(report, pull)
         with self._api(pull) as api:
             while True:
                 last = min(first + timedelta(days=report.days - 1), yesterday)
                 rows = _rows(api, customer_id, report.query(first, last)) if first <= last else []
-                documents = [report.document(row, customer_id) for row in rows]
+                documents = [report.document(row, customer_id) for row in _over(rows, self._now())]
                 following = (last + timedelta(days=1)).isoformat() if last < yesterday else None
                 yield Page(documents, following, reported=None)
                 if following is None:
@@ -71,7 +75,7 @@ class GoogleAdsSource:
     def _first_day(self, report: Report, pull: Pull) -> date:
         if report.reaches_back_days is None:
             return pull.since
-        return max(pull.since, self._today() - timedelta(days=report.reaches_back_days))
+        return max(pull.since, self._now().date() - timedelta(days=report.reaches_back_days))
 
     def check(self, pull: Pull) -> str:
         """The account's name."""
@@ -108,6 +112,20 @@ def _rows(api: Rest, customer_id: str, query: str) -> list[Mapping[str, Any]]:
             raise Unavailable("Google Ads broke off its answer", cause=_reason([chunk]).code)
         rows += chunk.get("results", [])
     return rows
+
+
+def _over(rows: list[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
+    """The rows of days that are over where the account is; where it does not say, or nobody knows, in UTC."""
+    zones = {str(found(row, TIME_ZONE) or "UTC") for row in rows}
+    today = min((_day(zone, now) for zone in zones), default="")
+    return [row for row in rows if str(found(row, DATE) or "") < today]
+
+
+def _day(zone: str, now: datetime) -> str:
+    try:
+        return now.astimezone(ZoneInfo(zone)).date().isoformat()
+    except (ZoneInfoNotFoundError, ValueError):
+        return now.date().isoformat()
 
 
 def _reason(body: Any) -> Reason:

@@ -22,6 +22,7 @@ from shared.sources.source import DETAIL_DAYS, Feed
 
 MICROS = Decimal(1_000_000)
 DATE = "segments.date"
+TIME_ZONE = "customer.time_zone"
 COMMON = {
     "currency": "customer.currency_code",
     "campaign_id": "campaign.id",
@@ -58,8 +59,8 @@ class Report(Feed):
         return COMMON | dict(self.own)
 
     def query(self, first: date, last: date) -> str:
-        """The report of some days, both inclusive, in order of day."""
-        names = ", ".join((DATE, *self.fields.values()))
+        """The report of some days, both inclusive, in order of day; each row tells the account's time zone, too."""
+        names = ", ".join((DATE, TIME_ZONE, *self.fields.values()))
         days = f"{DATE} BETWEEN '{first}' AND '{last}'"
         return f"SELECT {names} FROM {self.resource} WHERE {days} ORDER BY {DATE}"  # noqa: S608 - declared names, days
 
@@ -68,8 +69,8 @@ class Report(Feed):
 
         Raw is raw: what is no number is kept as Google gave it; the stream refuses it where people can see it.
         """
-        day = str(_found(row, DATE) or "")
-        values = {name: self._value(name, _found(row, path)) for name, path in self.fields.items()}
+        day = str(found(row, DATE) or "")
+        values = {name: self._value(name, found(row, path)) for name, path in self.fields.items()}
         name = row_id(day, customer_id, *(str(values[part]) for part in self.identity))
         return name, {"date": day, "customer_id": customer_id, **values}
 
@@ -95,7 +96,7 @@ def _kind(annotation: Any) -> type[int] | type[float] | type[str]:
     return str if annotation is str else float
 
 
-def _found(row: Mapping[str, Any], path: str) -> Any:
+def found(row: Mapping[str, Any], path: str) -> Any:
     """The value at `ad_group_criterion.keyword.text`, which is `adGroupCriterion.keyword.text` in JSON."""
     value: Any = row
     for part in path.split("."):

@@ -30,6 +30,8 @@ from tests.support.vendors import Vendors, vendors
 
 TODAY = date(2026, 11, 21)
 YESTERDAY = TODAY - timedelta(days=1)
+NOW = datetime(2026, 11, 21, 5, 5, tzinfo=UTC)
+"""When the scheduler asks."""
 CREDENTIALS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
 CAMPAIGNS, AD_GROUPS, KEYWORDS, SEARCH_TERMS, LANDING_PAGES = REPORTS
 
@@ -48,7 +50,7 @@ def source(google: Vendors) -> Iterator[GoogleAdsSource]:
 
 def at(google: Vendors, endpoint: str = "", **options: Any) -> GoogleAdsSource:
     accounts = GoogleOAuth(f"{google.address}/token")
-    return GoogleAdsSource(endpoint or google.address, accounts, **{"today": lambda: TODAY, **options})
+    return GoogleAdsSource(endpoint or google.address, accounts, **{"now": lambda: NOW, **options})
 
 
 def pull(days: int = 30, run_id: str = "run-1", customer_id: str = CUSTOMER_ID, **changed: str) -> Pull:
@@ -171,7 +173,7 @@ def test_a_quota_that_is_back_later_than_one_can_wait_is_unavailable_at_once(goo
     before = len(google.served("google_ads"))
     with pytest.raises(Unavailable) as gone:
         list(source.pages(CAMPAIGNS, pull(3), ""))
-    assert gone.value.fields == {"cause": "HTTP 429 RESOURCE_EXHAUSTED"}
+    assert gone.value.fields["cause"] == "HTTP 429 RESOURCE_EXHAUSTED"
     assert len(google.served("google_ads")) - before == 1
 
 
@@ -255,6 +257,33 @@ def test_what_is_zero_may_be_absent_and_what_is_no_number_stays_as_it_was_given(
         "search_lost_is_budget": None,
         "search_lost_is_rank": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("zone", "newest"),
+    [
+        ("Pacific/Honolulu", "2026-11-19"),
+        ("America/Mexico_City", "2026-11-19"),
+        ("America/New_York", "2026-11-20"),
+        ("Etc/UTC", "2026-11-20"),
+        ("Pacific/Auckland", "2026-11-20"),
+        ("Atlantis/Poseidonis", "2026-11-20"),
+        ("../etc/passwd", "2026-11-20"),
+        (None, "2026-11-20"),
+    ],
+)
+def test_a_day_that_is_not_over_where_the_account_is_is_left_to_the_next_sync(
+    google: Vendors, played: Vendor, zone: str | None, newest: str
+):
+    rows = [
+        {"segments": {"date": day}, "campaign": {"id": "7"}, "customer": {"timeZone": zone} if zone else {}}
+        for day in ("2026-11-19", "2026-11-20")
+    ]
+    played.answers = [Answer([{"results": rows}])]
+    [page] = at(google, played.address).pages(CAMPAIGNS, pull(2), "")
+    assert max(fields["date"] for _, fields in page.documents) == newest
+    assert "timeZone" not in str(page.documents)
+    assert b"customer.time_zone" in played.asked[0].body
 
 
 def test_an_answer_that_breaks_off_in_words_is_unavailable(google: Vendors, played: Vendor):

@@ -166,6 +166,7 @@ def _rows(
     base: Row = {
         "segments.date": day.isoformat(),
         "customer.currency_code": CURRENCY,
+        "customer.time_zone": "Etc/UTC",
         "campaign.id": campaign["id"],
         "campaign.name": campaign["campaign"],
         "campaign.status": "ENABLED",
