@@ -91,9 +91,8 @@ def _campaign(send: Send, to: Sequence[Contact], people: Sequence[Contact], mail
         "hardbounces": str(ended.count(BOUNCED)),
         "softbounces": str(soft),
         "unsubscribes": str(ended.count(UNSUBSCRIBED)),
-        # Product news carry it in their own links.
-        "tracklinksanalytics": "0" if list_id == CUSTOMERS_LIST else "1",
-        "analytics_campaign_name": "" if list_id == CUSTOMERS_LIST else send.utm_campaign,
+        "tracklinksanalytics": "0" if send.names_itself else "1",
+        "analytics_campaign_name": "" if send.names_itself else send.utm_campaign,
         "_list": list_id,
         "_openers": _openers(send, to, int(counts["uniqueopens"]), mails),
     }
@@ -186,7 +185,7 @@ def _link(send: Send) -> Row:
         "id": str(send.campaign_id + 700_000),
         "campaignid": str(send.campaign_id),
         "campaign": str(send.campaign_id),
-        "link": SITE + "/" + (tagged if send.letter.list_id == CUSTOMERS_LIST else ""),
+        "link": SITE + "/" + (tagged if send.names_itself else ""),
         "tracked": "1",
     }
 

@@ -74,6 +74,12 @@ class Send:
         return f"{self.letter.name.lower().replace(' ', '-')}-{self.day}"
 
     @property
+    def names_itself(self) -> bool:
+        """True where somebody wrote the campaign's name into its links: every third of the product news."""
+        every, _ = self.letter.days
+        return self.letter is PRODUCT_NEWS and self.day.toordinal() // every % 3 == 0
+
+    @property
     def is_newest(self) -> bool:
         """True for the newest of its kind that is old enough to be judged: there its kind's own trouble is seen."""
         return SETTLED < self.ago <= SETTLED + self.letter.days[0]
