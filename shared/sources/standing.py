@@ -23,7 +23,8 @@ class Arrived:
 
     reported: rows that the source says it has. refused: documents that no record accepts, which are in the log alone.
     unwritten: documents that Firestore does not take; unwritten_documents: the first of them by name, and why.
-    short: rows that it reported and did not give. missing: documents that were written and are no rows.
+    short: rows that it reported and did not give. missing: documents that were written and are no rows. unaggregated:
+    rows that are in no metrics.
     failed: why the source refused the rest.
     """
 
@@ -35,6 +36,7 @@ class Arrived:
     refused: int | None
     short: int
     missing: int | None
+    unaggregated: int
     failed: str
     complete: bool
     unwritten: int = 0
@@ -43,7 +45,7 @@ class Arrived:
     @property
     def lost(self) -> int:
         """Rows that are known to be lost."""
-        return max(self.short, self.unwritten) + (self.missing or 0)
+        return max(self.short, self.unwritten) + (self.missing or 0) + self.unaggregated
 
     @property
     def wrong(self) -> bool:
@@ -122,6 +124,8 @@ def _standing(
     now: datetime,
 ) -> Standing:
     lacks, arrived = kind.lacks(tenant.sources[kind.name]), tuple(map(_arrived, ledger))
+    sync = _work(alive, "sync", kind.name, tenant.tenant_id)
+    again = sync is not None or (state is not None and tried_again(state, now))
     return Standing(
         name=kind.name,
         title=kind.title,
@@ -129,12 +133,12 @@ def _standing(
         since=state.since if state else None,
         account=state.account if state else "",
         synced_at=state.synced_at if state else None,
-        sync=_work(alive, "sync", kind.name, tenant.tenant_id),
+        sync=sync,
         check=_work(alive, "check", kind.name, tenant.tenant_id),
         run_id=ledger[0].run_id if ledger else "",
         counted_at=max((entry.finished_at for entry in ledger), default=None),
         ledger=arrived,
-        troubles=tuple(_troubles(kind, tenant.tenant_id, lacks, state, arrived, now)),
+        troubles=tuple(_troubles(kind, tenant.tenant_id, lacks, state, arrived, again)),
     )
 
 
@@ -153,11 +157,12 @@ def _newest(ops: Documents, tenant_id: str, source: str) -> list[Arrivals]:
 
 def _arrived(entry: Arrivals) -> Arrived:
     written, unchanged = sum(entry.days().values()), sum(entry.days_unchanged().values())
+    unwritten = sum(entry.days_unwritten().values())
     missing = refused = None
     # Until the last page is written the rest may still come.
-    short = max((entry.reported or 0) - written - unchanged, 0) if entry.complete or entry.arrived is not None else 0
+    short = max((entry.reported or 0) - written - unchanged, 0) if entry.complete or entry.failed else 0
     if entry.arrived is not None:
-        missing = max((entry.lost or 0) - short, 0)
+        missing = max((entry.lost or 0) - max(short, unwritten) - entry.unaggregated, 0)
         refused = max(written - entry.arrived - missing, 0)
     return Arrived(
         entry.collection_name,
@@ -168,9 +173,10 @@ def _arrived(entry: Arrivals) -> Arrived:
         refused,
         short,
         missing,
+        entry.unaggregated,
         entry.failed or "",
         entry.complete,
-        sum(entry.days_unwritten().values()),
+        unwritten,
         tuple(entry.unwritten_documents),
     )
 
@@ -181,7 +187,7 @@ def _troubles(
     lacks: Sequence[str],
     state: SourceState | None,
     ledger: Sequence[Arrived],
-    now: datetime,
+    again: bool,
 ) -> Iterator[Trouble]:
     if lacks:
         named = ", ".join(f"sources.{kind.name}.{name}" for name in lacks)
@@ -189,7 +195,7 @@ def _troubles(
     if state is not None and state.state == "refused":
         yield Trouble(state.message, _renew(kind, tenant_id))
     elif state is not None and state.state == "failing":
-        yield Trouble(state.message, AGAIN if tried_again(state, now) else DUE)
+        yield Trouble(state.message, AGAIN if again else DUE)
     else:
         yield from _short(ledger)
     yield from _missing(tenant_id, ledger)
@@ -231,6 +237,12 @@ def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
                 "`scout replay --dry-run` says what was set aside; "
                 f"`scout verify tenants/{tenant_id}/{each.collection}` says which rows are missing, `scout repair` "
                 "brings them.",
+            )
+        if each.unaggregated:
+            yield Trouble(
+                f"{each.collection}: {each.unaggregated:,} rows are in no metrics",
+                "`stage_counts.note` of stage `etl` says of which entities. Once that is mended, `run_etl` makes all days "
+                "anew.",
             )
         if each.refused:
             yield Trouble(

@@ -237,7 +237,8 @@ def test_who_is_told_to_come_back_too_late_gives_up_at_once(stripe: Played, faul
     stripe.running.control("stripe", fail_next=[fault], retry_after_seconds=3600)
     with pytest.raises(Unavailable) as gave_up:
         stripe.documents(CHARGES)
-    assert (gave_up.value.fields, len(stripe.asked())) == ({"cause": cause, "resource": "charges"}, 1)
+    told = {"cause": cause, "retry_after_seconds": 3600.0, "resource": "charges"}
+    assert (gave_up.value.fields, len(stripe.asked())) == (told, 1)
 
 
 def test_patience_ends(stripe: Played):

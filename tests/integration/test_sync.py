@@ -189,6 +189,11 @@ def test_sync_that_was_cut_off_is_finished_by_its_repeat(vendor: Vendor):
     with pytest.raises(Unavailable):
         world.run(vendor.since)
     assert world.ops.documents["progress/run-1"]["status"] == "failed"
+    asked = len(vendor.statuses())
+    with pytest.raises(Unavailable, match="at the earliest"):
+        world.run(vendor.since)
+    assert len(vendor.statuses()) == asked
+    world.ops.documents["source_states/demo:ga4"]["not_before"] = datetime.now(UTC)
     world.run(vendor.since)
     assert world.raw == calm.raw
     assert world.ops.documents["progress/run-1"]["status"] == "done"

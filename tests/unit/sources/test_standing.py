@@ -88,6 +88,10 @@ def test_source_whose_run_is_tried_again_by_itself_needs_nobody_while_it_is():
     for minutes, said in {19: "tried again by itself", 21: "press Sync"}.items():
         [trouble] = world.of(now=NOW + timedelta(minutes=minutes)).troubles
         assert said in trouble.do
+    world.seconds = 21 * 60
+    with world.progress.track("sync-stripe-demo-1", "sync", "demo"):
+        [trouble] = world.of(now=NOW + timedelta(minutes=22)).troubles
+        assert "tried again by itself" in trouble.do, "a later slice of it runs"
 
 
 def test_settings_that_are_missing_are_named():
@@ -213,3 +217,10 @@ def test_ledger_of_every_source_fits_what_is_read():
         if issubclass(record, SourceRow):
             sizes[str(record.model_fields["source"].default)] += 1
     assert 0 < min(sizes.values()) <= max(sizes.values()) <= COLLECTIONS
+
+
+def test_rows_that_are_in_no_metrics_are_told():
+    world = World()
+    world.arrive("stripe_charges", arrived=9, lost=5, unaggregated=5)
+    assert world.said == ["stripe_charges: 5 rows are in no metrics"]
+    assert (world.of().lost, world.of().ledger[0].missing, world.of().ledger[0].refused) == (5, 0, 0)
