@@ -14,6 +14,7 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.run import TENANT, credentials
 from infra.local.sample import shop
+from shared.comparison.messages import ReconcileAsked
 from shared.runtime.clients import Clients
 from shared.runtime.envelope import BODY_LIMIT
 from shared.settings import Settings
@@ -124,6 +125,19 @@ def test_a_delivery_becomes_a_document_and_a_row_and_a_replay_nothing_new(
     assert log == [{"n": 1}]
 
 
+def test_what_the_stream_lost_of_a_delivery_the_comparison_finds_and_a_repair_brings(
+    cloud: LocalCloud, clients: Clients, posts: Posts
+):
+    posts.send("activecampaign", posts.news("activecampaign")[1])
+    cloud.drain()
+    table = f"aso_tenant_{TENANT}.ac_contacts"
+    clients.warehouse.execute(f"DELETE FROM {table}_raw_changelog WHERE TRUE")
+    asked = ReconcileAsked(collection=f"tenants/{TENANT}/ac_contacts", repair=True, settle_seconds=0)
+    run_id = clients.reconciler.start("verify-webhook", asked, TENANT, "").run_id
+    assert clients.reconciler.carry_on(run_id).counts["missing"] == 1
+    assert clients.warehouse.query(f"SELECT COUNT(*) AS n FROM {table}") == [{"n": 1}]
+
+
 STRANGE = (
     "{vendor}/nobody",
     "{vendor}/",
@@ -204,5 +218,11 @@ def test_a_source_without_webhooks_is_told_which_have_one(posts: Posts, vendor: 
     assert answer.json()["errors"] == [{"field": "source", "expected": "one of: activecampaign, stripe"}]
 
 
-def test_no_delivery_ended_the_function(cloud: LocalCloud, posts: Posts):
+def test_no_delivery_ended_the_function_and_no_log_holds_a_secret(cloud: LocalCloud, posts: Posts):
+    for vendor in VENDORS:
+        posts.send(vendor, posts.news(vendor)[1])
+        posts.send(vendor, b"junk", secret=NO_SECRET)
     assert cloud.deaths() == {}
+    said = cloud.log("function-receive_webhook").read_text()
+    assert said.count('"result":"Unauthenticated"') >= len(VENDORS)
+    assert not [secret for secret in (*SECRETS.values(), NO_SECRET) if secret in said]

@@ -6,9 +6,11 @@ import pytest
 from flask import Response
 
 from functions.check_source.main import handle
+from shared.adapters.rest import PATIENCE_SECONDS
 from shared.errors import BadRequest, CredentialsRefused, Unavailable
 from shared.runtime.clients import Clients
 from shared.sources.checks import Checks
+from shared.sources.deadline import ANSWER_SECONDS, seconds_left
 from shared.sources.messages import CheckAsked, CheckRequested
 from shared.sources.states import SourceStates
 from tests.fakes import fake_clients, posted, pushed
@@ -51,6 +53,13 @@ def test_answer_is_noted_as_the_sources_state_and_a_repeat_notes_it_again(world:
         [state] = SourceStates(world.ops).all("demo")
         assert (state.state, state.account) == ("connected", "Played")
         assert world.ops.documents["progress/check-ga4-demo-1"]["status"] == "done"
+
+
+def test_whoever_waits_is_answered_before_a_syncs_patience_ends(world: World, clients: Clients):
+    patience = list[float]()
+    world.source.check = lambda pull: patience.append(seconds_left(PATIENCE_SECONDS)) or "Played"
+    assert handle(posted({"tenant_id": "demo", "source": "ga4"}), clients).status_code == 200
+    assert 0 < patience[0] <= ANSWER_SECONDS < PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(
