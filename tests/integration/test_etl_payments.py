@@ -5,6 +5,7 @@ documents as the connector makes them.
 """
 
 import json
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -85,7 +86,9 @@ class Rare:
         quarter["recurring"]["interval_count"] = 3
         metered = self.account.price("metered", "metered", 5, "month", ago(700))
         metered["recurring"]["usage_type"] = "metered"
-        self.prices |= {"quarter": quarter, "metered": metered}
+        pack = self.account.price("pack", "pack", 1000, "month", ago(700))
+        pack["transform_quantity"] = {"divide_by": 10, "round": "up"}
+        self.prices |= {"quarter": quarter, "metered": metered, "pack": pack}
         self._payments()
         self._subscriptions()
 
@@ -103,14 +106,33 @@ class Rare:
         made |= {"default_payment_method": payer["invoice_settings"]["default_payment_method"], **fields}
         return made
 
-    def bill(self, subscription, on, reason="subscription_cycle", price=None, amount=None, quantity=1, paid=True):
-        priced = self.prices[price] if price else subscription["items"]["data"][0]["price"]
-        amount = priced["unit_amount"] * quantity if amount is None else amount
-        made = line(priced, subscription, ago(on), ago(on - 30), amount, proration=False) | {"quantity": quantity}
-        made["id"] += f"_{on}"
-        intent = f"pi_{subscription['id']}_{on}"
-        invoice = self.account.invoice(ago(on), subscription, reason, [made], intent)
+    def bill(
+        self,
+        subscription,
+        on,
+        reason="subscription_cycle",
+        price=None,
+        amount=None,
+        quantity=1,
+        paid=True,
+        lines=None,
+        discount=0,
+    ):
+        """lines: price, days ago of its first and last day, number of the item; else one of a month of its first."""
+        items = subscription["items"]["data"]
+        made = []
+        for name, first, last, number in lines or ((price or items[0]["price"]["id"], on, on - 30, 0),):
+            priced = self.prices[name]
+            charged = priced["unit_amount"] * quantity if amount is None else amount
+            one = line(priced, subscription, ago(first), ago(last), charged, proration=False) | {"quantity": quantity}
+            one["id"] += f"_{on}"
+            one["parent"]["subscription_item_details"]["subscription_item"] = items[number]["id"]
+            made.append(one)
+        amount = sum(one["amount"] for one in made)
+        intent = f"pi_{subscription['id']}_{on}_{reason}"
+        invoice = self.account.invoice(ago(on), subscription, reason, made, intent)
         invoice["currency"] = subscription["currency"]
+        invoice["total_discount_amounts"] = [{"amount": discount}] if discount else []
         if paid:
             invoice.update(status="paid", amount_paid=amount, amount_remaining=0, attempt_count=1)
             invoice["status_transitions"]["paid_at"] = unix(ago(on, 13))
@@ -212,11 +234,46 @@ class Rare:
                 account.event(ago(ended), "deleted", one)
         self._trials()
         self._failures()
+        self._before_events()
         # Begun and ended within a day; never begun; of two items.
         subscribe("month", 33, status="canceled", ended_at=unix(ago(33, 15)))
         subscribe("month", 34, status="incomplete_expired", ended_at=unix(ago(33, 15)))
         both = subscribe("month", 75)
         both["items"]["data"].append({**both["items"]["data"][0], "id": "si_b", "price": self.prices["dear"]})
+
+    def _before_events(self):
+        """What only invoices tell, until an event that is not of the price says what it was."""
+        packs = self.subscribe("pack", 84, quantity=25)
+        self.bill(packs, 84, "subscription_create", amount=3000, quantity=25)
+        # Raised in its year, which no invoice tells yet.
+        raised = self.subscribe("year", 250, quantity=5)
+        self.bill(raised, 250, "subscription_create")
+        # A month's and a year's items, and another month's alone; of equals the first by name is the plan.
+        mixed = self.subscribe("dear", 94)
+        self.prices["year two"] = self.account.price("year two", "year two", 30000, "year", ago(700))
+        self.add(mixed, "year two")
+        self.bill(mixed, 94, "subscription_create", lines=(("dear", 94, 64, 0), ("year two", 94, -271, 1)))
+        self.bill(mixed, 64)
+        # From months to years within a month: what is left of it is given back.
+        yearly = self.subscribe("year", 93)
+        self.bill(yearly, 93, "subscription_create", price="month")
+        self.bill(yearly, 83, "subscription_update", lines=(("year", 83, -282, 0),))
+        # A bill for the same period once more.
+        self.bill(yearly, 83, "manual", lines=(("year", 83, -282, 0),))
+        for one in (packs, raised, mixed):
+            self.account.event(ago(6), "updated", one, {"default_payment_method": None})
+        # Paid for in two payments.
+        parts = self.bill(self.subscribe("dear", 88), 88, "subscription_create", discount=300, amount=1000)
+        second = deepcopy(parts["payments"]["data"][0])
+        second["payment"]["payment_intent"] = "pi_rest"
+        parts["payments"]["data"].append(second)
+        parts["lines"]["data"][0]["amount"] = 2500
+        payer = next(one for one in self.account.lists["customers"] if one["id"] == parts["customer"])
+        self.charge(87, 1200, "pi_rest", payer)
+
+    def add(self, subscription, price):
+        items = subscription["items"]["data"]
+        items.append({**items[0], "id": f"{items[0]['id']}_{len(items)}", "price": self.prices[price]})
 
     def _trials(self):
         for began, ended, paid in ((64, None, True), (63, 49, False), (62, None, None)):
@@ -554,9 +611,12 @@ def test_a_renewal_is_no_order_and_the_first_payment_of_a_subscription_is_one(ra
     assert orders == {1}
 
 
+BEGUN = {"year": 95, "quarter": 91, "week": 60}
+
+
 def test_a_year_a_quarter_and_a_week_are_brought_to_a_month(rare):
-    mrr = {plan: plan_on(rare, 1, plan)["mrr"] for plan in ("year", "quarter", "week")}
-    assert mrr == {"year": pytest.approx(8.333333), "quarter": 10.0, "week": pytest.approx(7 * 365 / 84)}
+    begun = {plan: plan_on(rare, days_ago, plan)["new_mrr"] for plan, days_ago in BEGUN.items()}
+    assert begun == {"year": pytest.approx(8.333333), "quarter": 10.0, "week": pytest.approx(7 * 365 / 84)}
 
 
 def test_an_upgrade_is_expansion_of_the_plan_that_was_left_and_a_downgrade_contraction(rare):
@@ -571,6 +631,37 @@ def test_an_upgrade_is_expansion_of_the_plan_that_was_left_and_a_downgrade_contr
 def test_an_upgrade_before_all_events_is_seen_by_the_next_invoice(rare):
     assert plan_on(rare, 60, "month")["expansion_mrr"] == 15.0
     assert plan_on(rare, 60, "dear")["moved_mrr"] == 25.0
+
+
+def test_packages_and_seats_are_what_their_invoices_say_before_any_event(rare):
+    days = [plan_on(rare, days_ago, "pack") for days_ago in range(84, 0, -1)]
+    assert {row["mrr"] for row in days} == {30.0}
+    assert days[0]["new_mrr"] == sum(row["new_mrr"] for row in days) == 30.0
+    assert {row[name] for row in days for name in ("expansion_mrr", "contraction_mrr", "moved_mrr")} == {0.0}
+
+
+def test_an_event_of_something_else_moves_nothing_and_tells_what_was_before(rare):
+    begun, told = plan_on(rare, 250, "year"), plan_on(rare, 6, "year")
+    assert begun["new_mrr"] == pytest.approx(5 * 100 / 12)
+    assert (told["expansion_mrr"], told["contraction_mrr"], told["moved_mrr"]) == (0.0, 0.0, 0.0)
+    assert plan_on(rare, 100, "year")["mrr"] == pytest.approx(5 * 100 / 12)
+
+
+def test_an_item_of_a_year_stands_while_a_month_is_billed_and_of_equal_plans_one_is_the_plan(rare):
+    assert plan_on(rare, 94, "dear")["new_mrr"] == 50.0
+    assert (plan_on(rare, 64, "dear")["contraction_mrr"], plan_on(rare, 64, "dear")["moved_mrr"]) == (0.0, 0.0)
+    assert "year two" not in {name for _, name in rare.found["plan"]}
+
+
+def test_from_a_month_to_a_year_in_its_midst_only_the_year_is_paid(rare):
+    assert plan_on(rare, 83, "month")["contraction_mrr"] == pytest.approx(10 - 100 / 12)
+    assert plan_on(rare, 83, "year")["moved_mrr"] == pytest.approx(100 / 12)
+
+
+def test_an_invoice_that_is_paid_in_two_parts_is_one_order_with_its_discount(rare):
+    first, second = property_on(rare, 88), property_on(rare, 87)
+    assert (first["new_customers"], first["discounted_orders"], first["discount_amount"]) == (1, 1, 3.0)
+    assert [second[name] for name in ("charges", "new_customers", "repeat_orders", "discounted_orders")] == [1, 0, 0, 0]
 
 
 def test_more_seats_are_expansion_and_fewer_contraction(rare):

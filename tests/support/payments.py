@@ -57,7 +57,7 @@ class Books:
         self.asked_by = {intent: one for one in self.invoices for intent in one["payment_intent_ids"]}
         self.begun_with = self._first_paid()
         self.paid = [one for one in self.charges if one["status"] == "succeeded" and one["captured"]]
-        self.orders = [one for one in self.paid if self.is_order(one)]
+        self.orders = self._orders()
         self.by_buyer = defaultdict[str, list[Fields]](list)
         for order in self.orders:
             if self.buyer(order):
@@ -83,6 +83,14 @@ class Books:
         if invoice is None or invoice["subscription_id"] is None:
             return True
         return self.begun_with.get(invoice["subscription_id"]) == invoice["invoice_id"]
+
+    def _orders(self) -> list[Fields]:
+        """Payments that are orders; of several for one invoice the first."""
+        first: dict[str, Fields] = {}
+        for one in filter(self.is_order, self.paid):
+            asked = self.asked_by.get(one["payment_intent_id"])
+            first.setdefault(asked["invoice_id"] if asked else one["charge_id"], one)
+        return list(first.values())
 
     def _first_paid(self) -> dict[str, str]:
         known = {one["subscription_id"] for one in self.invoices if one["billing_reason"] == "subscription_create"}
@@ -284,18 +292,7 @@ class Books:
              each["status"] == "unpaid")
             for each in changes
         ]  # fmt: skip
-        for invoice in self.invoices:
-            lines = [
-                each
-                for each in invoice["lines"]
-                if each["recurring"] and each["subscription_id"] == one["subscription_id"]
-                and (since is None or each["period_start_at"] < since)
-            ]  # fmt: skip
-            if lines and invoice["status"] != "deleted":
-                paid = {each["price_id"]: self.monthly(each) for each in lines}
-                plan = max(paid, key=lambda name: paid[name])
-                amount = sum(paid.values(), NONE)
-                known.append((lines[0]["period_start_at"], 1, invoice["invoice_id"], plan, amount, False))
+        known += self._billed(one["subscription_id"], since)
         if not changes:
             earns = one["status"] in ("active", "past_due", "canceled")
             at = max(begins, one["current_period_start_at"] or begins)
@@ -304,6 +301,13 @@ class Books:
         known.sort(key=lambda each: each[:3])
         if known[0][0] > begins:
             known.insert(0, (begins, 0, "", known[0][3], self._before(known[0], changes, one), False))
+        billed = [each for each in known if each[1] == 1]
+        if billed and changes:
+            first, last = next(each for each in known if each[1] > 2), billed[-1]
+            before = self._before(first, changes, one)
+            plan = first[3] if before == first[4] else last[3]
+            if (plan, before) != (last[3], last[4]):
+                known.insert(known.index(last) + 1, (last[0], 2, "", plan, before, False))
         if one["ended_at"]:
             known = [each for each in known if each[0] <= one["ended_at"]]
             known.append(
@@ -311,9 +315,34 @@ class Books:
             )
         return known
 
+    def _billed(self, name: str, until: datetime | None) -> list[tuple[datetime, int, str, str, Decimal, bool]]:
+        """What stood whenever a line's period began: of each item the line that was made out last."""
+        lines = [
+            (line["period_start_at"], invoice["created_at"], invoice["invoice_id"], line)
+            for invoice in self.invoices
+            for line in invoice["lines"]
+            if invoice["status"] != "deleted" and line["recurring"] and line["subscription_id"] == name
+            and (until is None or line["period_start_at"] < until)
+        ]  # fmt: skip
+        found = []
+        for moment in sorted({line[0] for line in lines}):
+            standing = [each for each in lines if each[0] <= moment and max(each[3]["period_end_at"], each[0]) > moment]
+            last = {each[3]["item_id"]: each[:3] for each in sorted(standing, key=lambda each: each[:3])}
+            paid = [
+                (-self.monthly(each[3]), each[3]["price_id"])
+                for each in standing
+                if last[each[3]["item_id"]] == each[:3]
+            ]
+            found.append((moment, 1, "", min(paid)[1], -sum((amount for amount, _ in paid), NONE), False))
+        return found
+
     def monthly(self, line: Fields) -> Decimal:
-        price = self.prices[line["price_id"]]["monthly_price"]
-        return exact(price) * (1 if line["quantity"] is None else line["quantity"]) if line["amount"] else NONE
+        price = self.prices[line["price_id"]]
+        if price["monthly_price"] is None:
+            return NONE
+        a_month = {"day": Decimal(365) / 12, "week": Decimal(365) / 84, "month": Decimal(1), "year": 1 / Decimal(12)}
+        amount = exact(line["amount"]) * a_month[price["billing_interval"]] / price["interval_count"]
+        return amount.quantize(Decimal("1E-6"))
 
     def _before(self, known: Any, changes: list[Fields], one: Fields) -> Decimal:
         if known[1] == 1:
@@ -321,6 +350,8 @@ class Books:
         if known[1] == 2:
             return NONE if one["status"] == "trialing" else exact(one["monthly_price"])
         kind = changes[0]["event_type"].rpartition(".")[2]
+        if kind == "deleted" and one["trial_end_at"] and one["trial_end_at"] >= changes[0]["changed_at"]:
+            return NONE
         if kind == "updated":
             return exact(changes[0]["previous_mrr"])
         return exact(changes[0]["monthly_price"]) if kind == "deleted" else NONE
@@ -389,7 +420,8 @@ class Books:
             if one["trial_end_at"]:
                 day = utc(min(one["trial_end_at"], one["ended_at"] or one["trial_end_at"]))
                 told = [each for each in self.told(one) if each[1] not in (0, 9)]
-                plan = ([each[3] for each in told if utc(each[0]) <= day] or [told[0][3]])[-1]  # type: ignore[operator]
+                day_told = max(day, utc(told[0][0]))  # type: ignore[type-var]
+                plan = [each[3] for each in told if utc(each[0]) <= day_told][-1]  # type: ignore[operator]
                 found.append((day, plan, "trials_ended", Decimal(1)))
                 paid = any(
                     each["subscription_id"] == one["subscription_id"] and each["amount_paid"] > 0
@@ -411,7 +443,7 @@ class Books:
         found = []
         for one in self.failed():
             recurring = [each for each in one["lines"] if each["recurring"]]
-            plan = max(recurring, key=lambda each: each["amount"])["price_id"]
+            plan = min((-each["amount"], each["price_id"]) for each in recurring)[1]
             found.append((utc(one["failed_at"]), plan, "failed_invoices", Decimal(1)))
             found.append((utc(one["failed_at"]), plan, "failed_amount", self.money(one, "amount_due")))
             if one["status"] == "paid":
@@ -484,7 +516,7 @@ class Books:
                     continue
                 visits = sorted(set(orders))
                 gaps = [(late - early).days for early, late in zip(visits, visits[1:], strict=False)]
-                dearest = max(paying, key=lambda each: each[0], default=None)
+                dearest = min(paying, key=lambda each: (-each[0], each[2]["subscription_id"]), default=None)
                 found[day, name] = {
                     "mrr": sum((mrr for mrr, _, one, _ in paying if one["currency"] == self.currency), NONE),
                     "lifetime_orders": len(orders),

@@ -254,6 +254,7 @@ class StripeInvoiceLine(BaseModel):
     """One line of an invoice; the interval of its price is the price's (`stripe_prices`)."""
 
     line_id: str
+    item_id: str | None = Field(None, description="The subscription's item that it is of; its price may change.")
     price_id: str | None = None
     product_id: str | None = None
     subscription_id: str | None = None

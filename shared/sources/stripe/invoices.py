@@ -52,6 +52,7 @@ def _line(given: Given, currency: str) -> dict[str, Any]:
     proration = bool(details.get("proration"))
     return {
         "line_id": given["id"],
+        "item_id": of_item and of_item.get("subscription_item"),
         "price_id": id_of(price.get("price")),
         "product_id": price.get("product"),
         "subscription_id": id_of(details.get("subscription")),

@@ -63,9 +63,9 @@ def change(event: Given) -> dict[str, Any]:
 
 
 def _subscribed(given: Given, items: list[Given]) -> dict[str, Any]:
-    """What a subscription pays for. The dearest item stands for it, the first of equals."""
+    """What a subscription pays for. The dearest item stands for it, of equals the first by its price's name."""
     monthly = _monthly(items)
-    main = max(items, key=lambda item: per_month(_price(item), item.get("quantity")) or NOTHING, default=None)
+    main = min(items, key=_dearest_first, default=None)
     dearest = {} if main is None else _item(main)
     return {
         "subscription_id": given["id"],
@@ -113,6 +113,10 @@ def _price(item: Given) -> Given:
 
 def _monthly(items: list[Given]) -> Decimal:
     return sum((per_month(_price(item), item.get("quantity")) or NOTHING for item in items), NOTHING)
+
+
+def _dearest_first(item: Given) -> tuple[Decimal, str]:
+    return -(per_month(_price(item), item.get("quantity")) or NOTHING), _price(item)["id"]
 
 
 def _mrr(status: str, monthly: Decimal) -> Decimal:

@@ -98,6 +98,14 @@ def test_the_dearest_item_by_month_stands_for_a_subscription():
     assert [one["price_id"] for one in found["items"]] == ["price_1", "price_2"]
 
 
+def test_of_equal_items_the_first_by_its_price_stands_for_a_subscription():
+    items = [item("si_1", price("price_2", 12000, "year")), item("si_2", price("price_1", 1000))]
+    found = [
+        subscription_fields(subscription("sub_1", ago(5), "cus_1", *each), nothing) for each in (items, items[::-1])
+    ]
+    assert [one["price_id"] for one in found] == ["price_1", "price_1"]
+
+
 @pytest.mark.parametrize(
     ("status", "mrr"),
     [
@@ -213,6 +221,7 @@ def test_an_invoices_lines_tell_what_recurs():
     ]  # fmt: skip
     assert (found["discount_amount"], found["lines"][0]["discount_amount"]) == (1.5, 1.5)
     assert (found["subscription_id"], found["lines"][2]["subscription_id"]) == ("sub_1", None)
+    assert [line["item_id"] for line in found["lines"]] == ["si_1", "si_1", None]
 
 
 def test_what_a_payment_tells_of_its_discount_is_taken_as_a_whole_or_by_its_lines():

@@ -86,7 +86,9 @@ subscribed AS (
     calendar.day,
     paying.customer_id,
     SUM(paying.mrr) AS mrr,
-    MAX_BY(paying.billing_interval, paying.own_mrr) AS plan_interval,
+    ARRAY_AGG(
+      paying.billing_interval ORDER BY paying.own_mrr DESC, paying.subscription_id LIMIT 1
+    )[OFFSET(0)] AS plan_interval,
     DATE_DIFF(calendar.day, MIN(paying.first_day), DAY) AS tenure_days
   FROM calendar
   JOIN paying ON paying.day <= calendar.day AND (paying.next_day IS NULL OR paying.next_day > calendar.day)

@@ -1,4 +1,4 @@
-{% from "analytics/sql/payments/parts.jinja" import states, subscriptions, told, total %}
+{% from "analytics/sql/payments/parts.jinja" import states, subscriptions, told %}
 -- Prices that subscriptions pay for, every day since the first of them. A day's MRR is that of the day before, and what
 -- moved: new, expansion, contraction, churned, and moved (what subscriptions pay that came from other plans, less that of
 -- those that went there). A change of plan is an expansion or contraction of the plan that was left; on all plans together
@@ -27,15 +27,20 @@ moves AS (
     IF(states.is_own_currency, states.mrr - states.mrr_before, 0) AS change
   FROM states
 ),
--- Whose plan a day's trials and invoices are of: the latest that was told by then, or else the first.
+-- Whose plan a day's trials and invoices are of: the latest that was told by then, or else of the first day.
 trials AS (
   SELECT
     ended.day,
     ended.subscription_id,
     ended.is_paid,
-    COALESCE(
-      MAX_BY(told.plan, IF(CAST(told.since AS DATE) <= ended.day, told.since, NULL)), MIN_BY(told.plan, told.since)
-    ) AS plan
+    ARRAY_AGG(
+      told.plan
+      ORDER BY
+        CAST(told.since AS DATE) <= ended.day DESC,
+        ABS(DATE_DIFF(CAST(told.since AS DATE), ended.day, DAY)),
+        told.since DESC, told.turn DESC, told.id DESC
+      LIMIT 1
+    )[OFFSET(0)] AS plan
   FROM (
     SELECT
       subscriptions.subscription_id,
@@ -59,7 +64,10 @@ failures AS (
     IF(invoice.status = 'paid', CAST(invoice.paid_at AS DATE), NULL) AS recovered_on,
     IF(invoice.currency = @currency, invoice.amount_due, 0) AS due,
     COALESCE(
-      MAX_BY(line.price_id, IF(line.recurring, line.amount, NULL)), MAX(subscriptions.price_id)
+      ARRAY_AGG(
+        IF(line.recurring, line.price_id, NULL) ORDER BY line.recurring DESC, line.amount DESC, line.price_id LIMIT 1
+      )[OFFSET(0)],
+      MAX(subscriptions.price_id)
     ) AS plan
   FROM `{{ dataset }}.stripe_invoices` AS invoice
   JOIN subscriptions ON subscriptions.subscription_id = invoice.subscription_id
