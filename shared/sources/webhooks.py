@@ -30,7 +30,7 @@ RENEW_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a tenant's webhook goes by, as it was at `asked_at`, in seconds of the clock."""
+    """What a tenant's webhook goes by, as it was at `asked_at`, in seconds of the clock; no secret: none is taken."""
 
     settings: SourceSettings
     secret: str
@@ -108,12 +108,18 @@ class Webhooks:
         """What a delivery that carries the tenant's secret tells, and how to reach its source."""
         agreed = self._agreement(tenant_id, source, REMEMBER_SECONDS)
         try:
-            return agreed.settings, self._vendor(tenant_id, source).notices(delivery, agreed.secret, self._now())
+            return agreed.settings, self._read(tenant_id, source, delivery, agreed.secret)
         except Unauthenticated:
             renewed = self._agreement(tenant_id, source, RENEW_SECONDS)
             if renewed is agreed:
                 raise
-        return renewed.settings, self._vendor(tenant_id, source).notices(delivery, renewed.secret, self._now())
+        return renewed.settings, self._read(tenant_id, source, delivery, renewed.secret)
+
+    def _read(self, tenant_id: str, source: str, delivery: Delivery, secret: str) -> Sequence[Notice]:
+        if not secret:
+            # What is signed with nothing is signed by anybody.
+            raise stranger()
+        return self._vendor(tenant_id, source).notices(delivery, secret, self._now())
 
     def _agreement(self, tenant_id: str, source: str, seconds: float) -> Agreement:
         """What was agreed on, not longer ago than so many seconds."""
@@ -122,12 +128,12 @@ class Webhooks:
             return known
         try:
             settings = self._sync.settings(tenant_id, source)
-            secret = self._secrets.get(tenant_id, f"{source}_webhook").strip()
         except Rejected as error:
             self._agreements.pop((tenant_id, source), None)
             raise stranger() from error
-        if not secret:
-            # What is signed with nothing is signed by anybody.
-            raise stranger()
+        try:
+            secret = self._secrets.get(tenant_id, f"{source}_webhook").strip()
+        except CredentialsRefused:
+            secret = ""
         self._agreements[tenant_id, source] = agreed = Agreement(settings, secret, now)
         return agreed

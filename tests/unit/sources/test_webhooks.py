@@ -216,6 +216,17 @@ def test_forged_deliveries_do_not_ask_for_the_secret_each(world: World):
     assert world.clients.secrets.asked.count("stripe_webhook") == 3
 
 
+def test_deliveries_to_a_tenant_without_a_secret_do_not_ask_for_it_each(world: World):
+    held = world.clients.secrets.held
+    secret = held.pop("demo_stripe_webhook")
+    for _ in range(5):
+        assert world.deliver().status_code == 401
+    assert world.clients.secrets.asked == ["stripe_webhook"]
+    held["demo_stripe_webhook"] = secret
+    world.seconds += RENEW_SECONDS
+    assert world.deliver().status_code == 200
+
+
 def test_a_new_secret_is_taken_within_seconds_and_the_old_one_within_a_minute_no_more(world: World):
     world.deliver()
     world.clients.secrets.held["demo_stripe_webhook"] = "renewed"
