@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import orjson
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared import trace
 from shared.errors import AppError, BadRequest, Rejected, RetriesExhausted, TooLarge, Unavailable, UnknownTenant
@@ -67,15 +66,11 @@ class Call:
         self._is_raw = True
         if self._request.method != "POST":
             raise BadRequest("this function answers POST", field="method", expected="POST")
-        # One that comes in chunks tells no length, and is cut off here; one that tells a larger length is refused.
+        # One that comes in chunks tells no length, and is cut off here.
         self._request.max_content_length = BODY_LIMIT + 1
-        try:
-            body = bytes(self._request.get_data())
-        except RequestEntityTooLarge:
-            body = None
-        if body is None or len(body) > BODY_LIMIT:
+        if (self._request.content_length or 0) > BODY_LIMIT or len(self._request.get_data()) > BODY_LIMIT:
             raise TooLarge("the body is too large", limit_bytes=BODY_LIMIT)
-        return body
+        return bytes(self._request.get_data())
 
     def message(self, model: type[M]) -> M:
         """The body as a model, its tenant settled by the caller's token and known to exist.
