@@ -148,6 +148,7 @@ class SyncRun(Record):
     account: str = Field("", description="The vendor's account that the settings named when it began.")
     since: dict[str, str] = Field({}, description="Collection -> ISO day since which it is pulled, once it has begun.")
     slice: int = Field(0, ge=0, description="The slice at work: each has a message of its own.")
+    slice_began_at: datetime | None = Field(None, description="When it was first at that slice.")
     done: int = Field(0, ge=0, description="Documents of the slices before it.")
     handed_to: Json | None = Field(None, description="The message of the next slice, once there is one.")
     ended: bool = Field(False, description="True once all that it brought is told.")

@@ -51,8 +51,13 @@ class Written:
 
 @dataclass
 class Tally:
-    """What one slice brought of one collection, by day."""
+    """What one slice brought of one collection, by day.
 
+    began_at: when the slice began, the first time. told: the documents that it counted.
+    """
+
+    began_at: datetime | None = None
+    told: set[str] = field(default_factory=set)
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {"pages": Counter(), "unchanged": Counter(), "unwritten": Counter()}
     )

@@ -7,7 +7,7 @@ from typing import Any
 from shared.errors import Rejected
 from shared.schema.ports import Documents, Values
 from shared.sources.gone import with_gone
-from shared.sources.ledger import Written
+from shared.sources.ledger import Tally, Written
 from shared.sources.source import Feed, Page, Pull, Source
 from shared.sources.states import said
 
@@ -26,8 +26,10 @@ class RawDocuments:
         """True where the collection holds nothing yet."""
         return not any(self._documents.find(feed.collection.at(tenant_id=tenant_id), limit=1))
 
-    def write(self, feed: Feed, tenant_id: str, page: Page, stamp: Mapping[str, Any], bare: bool) -> Written:
-        """Write a page; bare: its collection held nothing when the run came to it.
+    def write(
+        self, feed: Feed, tenant_id: str, page: Page, stamp: Mapping[str, Any], bare: bool, tally: Tally
+    ) -> Written:
+        """Write a page; bare: its collection held nothing when the run came to it; tally: what the slice told before.
 
         A document that Firestore does not take is left out, and costs no other.
         """
@@ -46,10 +48,18 @@ class RawDocuments:
             return self._documents.put_changed(documents, but_for)
 
         kept, refused = _narrowed(put, list(named.items()))
-        # What this very run wrote before it was repeated counts as written: the log has it under this run.
-        there = {path for path, fields in kept.items() if fields.get("sync_run_id") != stamp["sync_run_id"]}
+        # What this very run wrote before it was repeated counts as written: the log has it under this run. What is
+        # given once more, as by lists that shift while they are read, counts once.
+        mine = {path for path, fields in kept.items() if fields.get("sync_run_id") == stamp["sync_run_id"]}
+        again = kept.keys() & tally.told
+        if tally.began_at is not None and not feed.restates:
+            # Slices before it told these. Of what is restated they left out what this one begins with.
+            again |= {path for path in mine if kept[path]["synced_at"] < tally.began_at}
+        there = kept.keys() - mine - again
+        written = named.keys() - refused.keys() - there - again
+        tally.told |= written | there
         return Written(
-            written=[fields.get("date") for path, fields in named.items() if path not in there | refused.keys()],
+            written=[named[path].get("date") for path in written],
             unchanged=[named[path].get("date") for path in there],
             unwritten=[named[path].get("date") for path in refused],
             unwritten_documents=[f"{path.rpartition('/')[2]}: {why}"[:300] for path, why in refused.items()],

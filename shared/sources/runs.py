@@ -1,7 +1,7 @@
 """Syncs under way: which slice each is at, so that a message that comes twice is worked once, and which still live."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from shared.ops.records import Progress, SourceState, SyncRun
@@ -29,13 +29,19 @@ class SyncRuns:
         account, since: of a run that begins; one that goes on keeps its own.
         """
 
+        now = datetime.now(UTC)
+
         def change(found: dict[str, Any] | None) -> dict[str, Any] | None:
             run = SyncRun.model_validate(found) if found else _asked(request)
             if run.slice > request.slice:
                 return None
             if run.slice < request.slice:
-                run = run.model_copy(update={"slice": request.slice, "handed_to": None})
-            kept = {"account": run.account if run.since else account, "since": {**since, **run.since}}
+                run = run.model_copy(update={"slice": request.slice, "handed_to": None, "slice_began_at": now})
+            kept = {
+                "account": run.account if run.since else account,
+                "since": {**since, **run.since},
+                "slice_began_at": run.slice_began_at or now,
+            }
             return run.model_copy(update=kept).document()
 
         begun = self._ops.transact(_path(request.run_id), change)

@@ -226,7 +226,7 @@ class Sync:
     def _slice(self, request: SyncRequested, run: SyncRun, pull: Pull, tracker: Tracker) -> dict[str, int]:
         source = self._sources[request.source](request.tenant_id)
         slice_ = Slice(self._clock, tracker, base=run.done)
-        number, position, days, tally = request.feed, "", Days(""), Tally()
+        number, position, days, tally = request.feed, "", Days(""), Tally(run.slice_began_at)
         entry: Entry | None = None
 
         def hand_over(feed: int, position: str) -> None:
@@ -243,7 +243,8 @@ class Sync:
             for number, feed in enumerate(source.feeds[request.feed :], request.feed):
                 name = feed.collection.name
                 position = request.position if number == request.feed else ""
-                days, tally, bare = Days(position), Tally(), self._raw.is_bare(feed, pull.tenant_id)
+                days, tally = Days(position), Tally(run.slice_began_at)
+                bare = self._raw.is_bare(feed, pull.tenant_id)
                 entry = Entry(
                     pull.run_id, pull.tenant_id, request.source, name, tracker.progress.started_at, request.slice
                 )
@@ -252,7 +253,7 @@ class Sync:
                 try:
                     for asked_at, page in _asked(self._raw.pages(source, feed, asking, position)):
                         stamp = stamped(pull.tenant_id, request.source, pull.run_id, asked_at)
-                        told = self._raw.write(feed, pull.tenant_id, page, stamp, bare)
+                        told = self._raw.write(feed, pull.tenant_id, page, stamp, bare, tally)
                         tally.add(position, told)
                         self._ledger.add(entry, tally, page)
                         slice_.wrote(told)

@@ -13,6 +13,8 @@ from infra.local.vendors.stripe import KEY, Shop
 from shared.adapters.stripe import StripeSource
 from shared.adapters.stripe_api import VERSION, StripeApi
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.ledger import Tally
+from shared.sources.raw import RawDocuments
 from shared.sources.source import Page, Pull
 from shared.sources.stripe.feeds import (
     CHANGES,
@@ -27,8 +29,10 @@ from shared.sources.stripe.feeds import (
     ChangeFeed,
     ObjectFeed,
 )
+from shared.sources.sync import stamped
 from shared.sources.webhook import Notice
 from shared.tenants.records import SourceSettings
+from tests.fakes import FakeDocuments
 from tests.support.stripe import (
     TODAY,
     Object,
@@ -307,6 +311,17 @@ def test_what_was_listed_anyway_is_not_fetched_again(stripe: Played):
     stripe.has(charges=[new], events=[event("evt_1", ago(0), "charge.succeeded", new)])
     assert set(stripe.documents(CHARGES)) == {"ch_1"}
     assert "/v1/charges/ch_1" not in "".join(stripe.asked())
+
+
+def test_a_refund_that_its_event_brings_once_more_counts_once(stripe: Played):
+    bought = charge("ch_1", ago(20))
+    made = refund("re_1", ago(1), bought, 500)
+    stripe.has(charges=[bought], refunds=[made], events=[event("evt_1", ago(1), "charge.refunded", bought)])
+    pages, raw, tally = stripe.pages(REFUNDS), RawDocuments(FakeDocuments()), Tally(NOW)
+    assert [name for page in pages for name, _ in page.documents] == ["re_1", "re_1"]
+    for page in pages:
+        tally.add("", raw.write(REFUNDS, "demo", page, stamped("demo", "stripe", "run-1", NOW), False, tally))
+    assert tally.counts["pages"].total() == 1
 
 
 def test_events_of_many_pages_are_all_read(stripe: Played):
