@@ -1,16 +1,14 @@
-"""The arrival ledger: what a source reported, what was written, what was streamed, for each collection and day."""
+"""The arrival ledger of a sync: what its source reported, what was written, what was streamed, by collection."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-import orjson
-
+from shared.analytics.arrival_days import ArrivalDays
 from shared.analytics.records import ArrivalDay
 from shared.errors import NotNow
-from shared.ops.records import Arrivals, StageCount
+from shared.ops.records import NO_DAY, Arrivals, StageCount, iso_day
 from shared.ops.stage_counts import stage_count
-from shared.schema.bigquery import plain_table
 from shared.schema.ports import Documents, Warehouse
 from shared.schema.sql import render
 from shared.sources.source import source_collections
@@ -60,14 +58,16 @@ class ArrivalCheck:
 
         Else the next sync, which finds it all written, would look as if nothing were missing any more.
         """
-        sql = render("analytics/sql/still_missing.sql", dataset=f"aso_tenant_{tenant_id}")
-        missing = {row["collection_name"]: row["missing"] for row in self._warehouse.query(sql, day=day)}
+        missing = ArrivalDays(self._warehouse, tenant_id).missing(day)
         for run_id in sync_run_ids:
             for path, values in list(self._ops.find("arrivals", where=[("run_id", "==", run_id)])):
                 entry = Arrivals.model_validate(values)
-                lost = missing.get(entry.collection_name, entry.lost)
-                if lost != entry.lost:
-                    self._ops.put(path, entry.model_copy(update={"lost": lost}).document())
+                found = missing.get(entry.collection_name)
+                if found is not None:
+                    # Days that are older than any that is kept are in the sync's own ledger alone.
+                    lost = max(found.rows, entry.lost or 0)
+                    told = entry.model_copy(update={"lost": lost, "unaggregated": found.unaggregated})
+                    self._ops.put(path, told.document())
 
     def _streamed(
         self, tenant_id: str, sync_run_id: str, ledger: Sequence[Arrivals]
@@ -87,12 +87,15 @@ class ArrivalCheck:
 
     def _keep(self, tenant_id: str, ledger: Sequence[Arrivals], streamed: dict[tuple[str, str], _Streamed]) -> None:
         """Keep what is known of each day in BigQuery, and of each collection where the page looks."""
-        now, rows = self._now(), list[ArrivalDay]()
+        now, kept = self._now(), list[ArrivalDay]()
         for entry in ledger:
             written, there = entry.days(), entry.days_unchanged()
             for day in sorted({*written, *there}):
+                if iso_day(day) == NO_DAY:
+                    # Told with its collection: a document whose day cannot be read is refused by the stream.
+                    continue
                 found = streamed.get((entry.collection_name, day), _Streamed())
-                rows.append(
+                kept.append(
                     ArrivalDay(
                         tenant_id=tenant_id,
                         source=entry.source,
@@ -106,14 +109,7 @@ class ArrivalCheck:
                         updated_at=now,
                     )
                 )
-        self._warehouse.ensure_table(f"aso_tenant_{tenant_id}", plain_table(ArrivalDay))
-        sql = render("analytics/sql/keep_arrivals.sql", dataset=f"aso_tenant_{tenant_id}")
-        self._warehouse.execute(
-            sql,
-            rows=orjson.dumps([row.model_dump() for row in rows]).decode(),
-            first_day=min((row.date for row in rows), default=now.date()),
-            last_day=max((row.date for row in rows), default=now.date()),
-        )
+        ArrivalDays(self._warehouse, tenant_id).keep(kept)
         for entry in ledger:
             missing = max(_missing(entry, streamed), 0)
             self._ops.put(
@@ -142,16 +138,17 @@ def _counts(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> list
             note=f"{lost} of {written} documents did not arrive" if lost > 0 else None,
         )
     ]
-    if entry.reported is not None:
-        short = _not_written(entry)
-        note = f"{written + there} of {entry.reported} rows that the source reported were written" if short else None
+    short = _not_written(entry)
+    if short or (entry.reported is not None and _has_ended(entry)):
+        expected = written + there + short
+        note = f"{written + there} of {expected} rows that the source has were written" if short else None
         counts.append(
             stage_count(
                 entry.run_id,
                 entry.tenant_id,
                 "sync",
                 entry.collection_name,
-                rows_in=entry.reported,
+                rows_in=expected,
                 rows_out=written + there,
                 note=note,
             )
@@ -170,9 +167,15 @@ def _missing(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> int
 
 
 def _not_written(entry: Arrivals) -> int:
-    """Rows that the source said there are, and never gave."""
+    """Rows that the source said there are and never gave, or gave and Firestore did not take."""
     there = sum(entry.days().values()) + sum(entry.days_unchanged().values())
-    return max((entry.reported or 0) - there, 0)
+    short = max((entry.reported or 0) - there, 0) if _has_ended(entry) else 0
+    return max(short, sum(entry.days_unwritten().values()))
+
+
+def _has_ended(entry: Arrivals) -> bool:
+    """False until its last page came: the rest may still come."""
+    return bool(entry.complete or entry.failed)
 
 
 def _iso(day: date | None) -> str:

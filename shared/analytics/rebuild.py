@@ -1,14 +1,20 @@
 """Making the rows of `daily_entity_metrics` and `entity_map` anew, group by group of entities."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from functools import cache
+from hashlib import sha256
 from typing import Any
 
+import orjson
+
+from shared.analytics.conservation import Held, held, loss
 from shared.analytics.days import Changes, stock_days
-from shared.analytics.entities import ENTITIES, Entity, Group
+from shared.analytics.entities import ENTITIES, Entity, Group, Measure
 from shared.analytics.raw import raw_tables
-from shared.analytics.records import ArrivalDay, DailyEntityMetrics, EntityAlias, EntityMap
+from shared.analytics.records import RETENTION_DAYS, DailyEntityMetrics, EntityAlias, EntityMap
 from shared.ops.records import StageCount
 from shared.ops.stage_counts import stage_count
 from shared.schema.bigquery import columns, plain_table
@@ -46,7 +52,9 @@ class Work:
             ]
             since = min((day for day in begins if day is not None), default=None)
             stocks[longest] = stock_days(since, made_until, longest, until)
-        days = sorted(set[date]().union(*flows))
+        # What is older than any row that is kept is not made.
+        kept = until - timedelta(days=RETENTION_DAYS - 1)
+        days = sorted(day for day in set[date]().union(*flows) if day >= kept)
         told = [changed.of(tables(entity)) for entity in group.entities if not entity.stock_days]
         stocks = {longest: stood for longest, stood in stocks.items() if stood}
         return cls(group, days, stocks, sorted(set[date]().union(*told)))
@@ -96,8 +104,11 @@ class Rebuild:
         )
         self._warehouse.execute(sql, **self._parameters([self._now.date()]))
 
-    def map_entities(self, days: Sequence[date]) -> None:
-        """Every entity that has metrics on these days is in the map."""
+    def map_entities(self, works: Sequence[Work]) -> None:
+        """Every entity of these groups that has metrics on the days that they made is in the map."""
+        days = sorted(set[date]().union(*(work.all_days for work in works)))
+        if not days:
+            return
         sql = render(
             "analytics/sql/map_entities.sql",
             dataset=self._dataset,
@@ -105,24 +116,26 @@ class Rebuild:
             sources=sources(),
             schema_version=EntityMap.schema_version,
         )
-        self._warehouse.execute(sql, tenant_id=self._tenant.tenant_id, days=days, now=self._now)
+        types = [entity.entity_type for work in works for entity in work.group.entities]
+        self._warehouse.execute(sql, tenant_id=self._tenant.tenant_id, days=days, types=types, now=self._now)
 
-    def keep_aggregated(self, days: Sequence[date]) -> None:
-        """The ledger of arrivals says what was aggregated of these days."""
-        self._warehouse.ensure_table(self._dataset, plain_table(ArrivalDay))
-        sql = render("analytics/sql/keep_aggregated.sql", dataset=self._dataset)
-        self._warehouse.execute(sql, days=days, first_day=days[0], last_day=days[-1])
+    def held(self, work: Work) -> list[Held]:
+        """What the metrics of the group hold of its raw rows."""
+        return [
+            each
+            for longest, days in {0: work.days, **work.stocks}.items()
+            for each in held(self._warehouse, self._dataset, work.entities(longest), days, self._now)
+        ]
 
-    def counts(self, work: Work) -> list[StageCount]:
+    def counts(self, work: Work, of_group: Sequence[Held]) -> list[StageCount]:
         """What the group took in and gave out; `note` says what was lost between the raw rows and the metrics."""
+        by_measure = defaultdict[Measure, list[Held]](list)
+        for each in of_group:
+            by_measure[each.measure].append(each)
         found = []
-        for longest, days in {0: work.days, **work.stocks}.items():
-            measured = [entity for entity in work.entities(longest) if entity.measure_in]
-            if not measured or not days:
-                continue
-            sql = render("analytics/sql/conserved.sql", dataset=self._dataset, entities=measured)
-            for row in self._warehouse.query(sql, days=list(days)):
-                found.append(self._count("etl", row["entity_type"], row["rows_in"], row["rows_out"], note=_loss(row)))
+        for measure, those in by_measure.items():
+            rows_in, rows_out = sum(each.rows_in for each in those), sum(each.rows_out for each in those)
+            found.append(self._count("etl", measure.subject, rows_in, rows_out, note=loss(those)))
         if work.group.aliases and work.all_days:
             sql = render("analytics/sql/unmapped.sql", dataset=self._dataset)
             for row in self._warehouse.query(sql, made_by=work.group.name):
@@ -145,19 +158,37 @@ class Rebuild:
         )
 
     def _parameters(self, days: Sequence[date]) -> dict[str, Any]:
-        ga4 = self._tenant.sources.get("ga4")
         return {
             "tenant_id": self._tenant.tenant_id,
             "days": list(days),
             "first_day": days[0],
             "last_day": days[-1],
             "now": self._now,
-            "currency": self._tenant.currency,
-            # The site as a whole is the property; a tenant without one has a site all the same.
-            "property_id": (ga4.property_id if ga4 else None) or "site",
-            "brand_terms": [term.lower() for term in self._tenant.brand_terms] or [""],
-            "own_domains": [host.lower() for host in self._tenant.own_domains] or [""],
+            **_settings(self._tenant),
         }
+
+
+def fingerprint(group: Group, tenant: Tenant) -> str:
+    """Of what rows are made by, beside raw rows: statements and settings. Where it differs all days are made anew."""
+    return sha256(orjson.dumps([_statements(group), _settings(tenant)])).hexdigest()[:16]
+
+
+@cache
+def _statements(group: Group) -> str:
+    aliases = render(f"analytics/sql/{group.name}/aliases.sql", dataset="") if group.aliases else ""
+    return f"{group}{metrics_statement(group, group.entities, '')}{aliases}"
+
+
+def _settings(tenant: Tenant) -> dict[str, Any]:
+    """The tenant's settings that rows depend on, as parameters."""
+    ga4 = tenant.sources.get("ga4")
+    return {
+        "currency": tenant.currency,
+        # The site as a whole is the property; a tenant without one has a site all the same.
+        "property_id": (ga4.property_id if ga4 else None) or "site",
+        "brand_terms": [term.lower() for term in tenant.brand_terms] or [""],
+        "own_domains": [host.lower() for host in tenant.own_domains] or [""],
+    }
 
 
 def metrics_statement(group: Group, entities: Sequence[Entity], dataset: str) -> str:
@@ -193,13 +224,3 @@ def sources() -> dict[str, str]:
         if record.table is not None and "source" in record.model_fields
     }
     return {entity.entity_type: named.get(entity.table, "scout") for entity in ENTITIES}
-
-
-def _loss(row: dict[str, Any]) -> str | None:
-    if row["measure_in"] != row["measure_out"]:
-        return f"{row['measure_in']} in the raw rows, {row['measure_out']} in the metrics"
-    if row["rows_in"] and not row["rows_out"]:
-        return f"no metrics of {row['rows_in']} raw rows"
-    if row["unmapped"]:
-        return f"{row['unmapped']} rows of entities that the map does not know"
-    return None

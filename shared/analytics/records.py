@@ -166,7 +166,8 @@ class ArrivalDay(Record):
     unchanged: int = Field(description="Documents that were there as the source gave them.")
     arrived: int = Field(description="Documents that it wrote and that are rows.")
     refused: int = Field(description="Documents that it wrote and that no record accepts: they are in the log.")
-    aggregated: int | None = Field(None, description="Rows that the metrics of the day were made of.")
+    row_count: int | None = Field(None, description="Rows of the day in its table, whichever sync brought them.")
+    aggregated: int | None = Field(None, description="Of these, rows that the metrics hold.")
     updated_at: datetime
 
     table = Table(
@@ -184,6 +185,8 @@ class EtlState(Record):
     seen_until: datetime
     stocks_until: dict[str, Day] = Field({}, description="Group of entities -> the last day its stocks were made of.")
     covered: dict[str, str] = Field({}, description="Sync -> the run that has seen all of its rows.")
+    failed: dict[str, datetime] = Field({}, description="Sync that failed and whose ledger was read -> when it failed.")
+    made_with: dict[str, str] = Field({}, description="Group of entities -> fingerprint of its SQL and the settings.")
     rolled_up: bool = Field(False, description="True once the months of all days were rolled up.")
 
     collection = Collection("etl", database="ops")

@@ -5,6 +5,7 @@ with the keys of `attributes`, those that the registry knows.
 """
 
 from calendar import monthrange
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from shared.analytics.attributes import ATTRIBUTES
@@ -36,6 +37,17 @@ def statement(dataset: str) -> str:
     )
 
 
+def stretches_of_months(days: Sequence[date]) -> list[tuple[date, date]]:
+    """Days, oldest first, as stretches without a month between that has none of them: of each the first and last."""
+    found: list[tuple[date, date]] = []
+    for day in days:
+        if found and _month(day) - _month(found[-1][1]) <= 1:
+            found[-1] = found[-1][0], day
+        else:
+            found.append((day, day))
+    return found
+
+
 def roll_up(warehouse: Warehouse, tenant_id: str, first_day: date, last_day: date, now: datetime | None = None) -> int:
     """Rebuild every month from that of the first day to that of the last; the rows that changed.
 
@@ -50,3 +62,7 @@ def roll_up(warehouse: Warehouse, tenant_id: str, first_day: date, last_day: dat
         keys=list(ATTRIBUTES),
         now=now or datetime.now(UTC),
     )
+
+
+def _month(day: date) -> int:
+    return day.year * 12 + day.month

@@ -55,5 +55,8 @@ def _rows(needs: Needs, table: str, sql: str, **parameters: Any) -> list[Values]
 
 
 def _day(row: Values) -> Values:
+    rows = row.pop("row_count") or 0
     lost = max(row["written"] - row["arrived"] - row["refused"], 0)
+    if row["aggregated"] is not None:
+        lost += max(rows - row["aggregated"], 0)
     return {**row, "date": row["date"].isoformat(), "lost": lost}

@@ -241,8 +241,7 @@ def _missing(tenant_id: str, ledger: Iterable[Arrived]) -> Iterator[Trouble]:
         if each.unaggregated:
             yield Trouble(
                 f"{each.collection}: {each.unaggregated:,} rows are in no metrics",
-                "`stage_counts.note` of stage `etl` says of which entities. Once that is mended, `run_etl` makes all days "
-                "anew.",
+                "`stage_counts.note` of stage `etl` says of which entities; all days are made anew once it is mended.",
             )
         if each.refused:
             yield Trouble(

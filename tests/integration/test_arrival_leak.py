@@ -33,7 +33,7 @@ from tests.support.vendors import vendors
 
 TENANT = "leaky"
 MANY, FEW = 2_000, 2
-TOLD = [Group("data", tuple(one for one in DATA if one.entity_type in ("source_table", "arrival")))]
+TOLD = [Group("data", tuple(one for one in DATA if one.entity_type in ("source_table", "arrival")), last=True)]
 ONE = compiled(tuple(one for one in catalogue() if one.id == "dq_rows_lost"))
 
 

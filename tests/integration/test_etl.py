@@ -10,17 +10,19 @@ from infra.local.sample import Sample
 from shared.adapters.bigquery import BigQueryWarehouse
 from shared.analytics.entities import Group
 from shared.analytics.entities.data import DATA
+from shared.analytics.entities.email import EMAIL
 from shared.analytics.entities.site import SITE
 from shared.analytics.entities.web import WEB
 from shared.analytics.etl import Etl
 from shared.analytics.messages import EtlFinished
-from shared.analytics.rebuild import Rebuild
+from shared.analytics.rebuild import Rebuild, Work
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import Arrivals
 from shared.sources.reports import REPORTS, api_name
 from shared.sources.source import Pull
+from shared.sources.standing import standings
 from shared.sources.sync import stamped
 from shared.tenants.provision import provision_tenant
 from shared.tenants.records import SourceSettings
@@ -32,7 +34,7 @@ SOME = [Group("web", tuple(entity for entity in WEB if entity.entity_type == "pa
 """Enough where a test is not about the entity types: the emulator takes seconds to translate the SQL of all."""
 
 FLOWS = [Group("web", WEB)]
-ALL = [Group("web", WEB), Group("site", SITE), Group("data", DATA)]
+ALL = [Group("web", WEB), Group("site", SITE), Group("data", DATA, last=True)]
 TODAY = date(2026, 11, 21)
 LAST_DAYS = 3
 numbers = itertools.count()
@@ -114,6 +116,10 @@ class Lab:
             (row["date"], row["entity_type"], row["entity_id"]): row
             for row in self.rows("SELECT * FROM `{dataset}.daily_entity_metrics`")
         }
+
+
+def _last_days():
+    return [TODAY - timedelta(days=number) for number in range(LAST_DAYS + 1)]
 
 
 def _log_row(table, name, fields, at):
@@ -267,7 +273,7 @@ def test_what_was_renamed_is_called_by_its_newest_name(lab):
     for day, title in ((2, "Sping sale"), (3, "Spring sale"), (4, None), (1, "Unnamed")):
         row = {"tenant_id": lab.tenant_id, "date": f"2026-01-0{day}", "entity_type": "email_campaign", "entity_id": "1"}
         lab.warehouse.load(f"{lab.dataset}.daily_entity_metrics", [row | {"attributes": {"title": title}}])
-        rebuild.map_entities([date(2026, 1, day)])
+        rebuild.map_entities([Work(Group("email", EMAIL), [date(2026, 1, day)], {})])
     assert lab.rows("SELECT name, first_seen, last_seen FROM `{dataset}.entity_map`") == [
         {"name": "Spring sale", "first_seen": date(2026, 1, 1), "last_seen": date(2026, 1, 4)}
     ]
@@ -338,6 +344,61 @@ def test_it_waits_for_documents_and_then_reports_those_that_never_came(lab):
     lab.now += timedelta(minutes=11)
     result = lab.etl(groups=SOME).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
     assert [leak.split(":")[0] for leak in result.leaks if leak.startswith("stream")] == ["stream ga_device_metrics"]
+
+
+def test_rows_that_are_in_no_metrics_are_lost_until_they_are(lab):
+    lab.documents.put(f"tenants/{lab.tenant_id}", lab.documents.get(f"tenants/{lab.tenant_id}") | {
+        "sources": {"ga4": {"property_id": "properties/1"}},
+    })  # fmt: skip
+    told = [Group("site", SITE), Group("data", tuple(one for one in DATA if one.entity_type == "arrival"), last=True)]
+    written = lab.arrive()
+    lab.ledger("sync-1", {"ga_property_totals": written["ga_property_totals"]})
+    whole, lab.warehouse = lab.warehouse, Losing(lab.warehouse, ("property",))
+    lab.now += timedelta(minutes=1)
+
+    def seen():
+        """Of the days what came how far, of the collection what is missing, of the source what its lamp is red for."""
+        days = lab.rows("SELECT arrived, row_count, aggregated FROM `{dataset}.arrival_ledger`")
+        [newest] = lab.rows(
+            "SELECT attributes FROM `{dataset}.daily_entity_metrics` WHERE entity_type = 'arrival' "
+            "ORDER BY date DESC LIMIT 1"
+        )
+        [standing] = standings(lab.documents, Tenants(lab.documents).get(lab.tenant_id), lab.now)
+        return [tuple(day.values()) for day in days], newest["attributes"], [each.what for each in standing.troubles]
+
+    lab.etl(groups=told).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+    assert seen() == (
+        [(1, 1, 0)] * LAST_DAYS,
+        {"rows_expected": LAST_DAYS, "rows_missing": LAST_DAYS},
+        ["ga_property_totals: 3 rows are in no metrics"],
+    )
+    lab.warehouse = whole
+    lab.ledger("sync-2", {"ga_property_totals": []})
+    lab.etl(groups=told).run(lab.tenant_id, "etl-2", sync_run_id="sync-2", full=True)
+    assert seen() == ([(1, 1, 1)] * LAST_DAYS, {"rows_expected": 0, "rows_missing": 0}, [])
+
+
+def test_what_arrives_late_of_a_day_long_ago_is_lost_no_more(lab):
+    told = [Group("data", tuple(one for one in DATA if one.entity_type == "arrival"), last=True)]
+    written = lab.arrive(leave_out=[("ga_property_totals", day.isoformat()) for day in _last_days()])
+    [(name, fields), *_] = written["ga_property_totals"]
+    old = [(name, {**fields, "date": (TODAY - timedelta(days=500)).isoformat()})]
+    lab.ledger("sync-1", {"ga_property_totals": old})
+
+    def missing():
+        [row] = lab.rows(
+            "SELECT DISTINCT attributes FROM `{dataset}.daily_entity_metrics` WHERE entity_type = 'arrival'"
+        )
+        return row["attributes"]["rows_missing"]
+
+    lab.now += timedelta(minutes=11)
+    lab.etl(groups=told).run(lab.tenant_id, "etl-1", sync_run_id="sync-1")
+    assert missing() == 1
+    late = [_log_row("ga_property_totals", name, fields, lab.now) for name, fields in old]
+    lab.warehouse.load(f"{lab.dataset}.ga_property_totals_raw_changelog", late)
+    lab.ledger("sync-2", {"ga_property_totals": []})
+    lab.etl(groups=told).run(lab.tenant_id, "etl-2", sync_run_id="sync-2")
+    assert missing() == 0
 
 
 def test_documents_that_a_later_sync_wrote_again_have_arrived_all_the_same(lab):

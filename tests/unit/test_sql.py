@@ -210,17 +210,18 @@ def _etl() -> Iterator[tuple[str, str]]:
             yield path, render(path, dataset=DATASET)
         work = Work(group, [day], {entity.stock_days: [day] for entity in group.entities if entity.stock_days})
         rebuild.group(work)
-        rebuild.counts(work)
-    rebuild.map_entities([day])
-    rebuild.keep_aggregated([day])
+        rebuild.counts(work, rebuild.held(work))
+        rebuild.map_entities([work])
     changes(warehouse, DATASET, RAW_TABLES, now)
-    steps = ["rebuild_metrics", "rebuild_aliases", "unmapped", "conserved", "map_entities", "keep_aggregated"]
+    steps = ["rebuild_metrics", "rebuild_aliases", "unmapped", "conserved", "map_entities"]
     run = [sql for sql, _ in (*warehouse.queries, *warehouse.executed)]
     for step, sql in itertools.product([*steps, "changed_days"], run):
         yield f"analytics/sql/{step}.sql", sql
     yield "analytics/sql/still_missing.sql", render("analytics/sql/still_missing.sql", dataset=DATASET)
     yield "analytics/sql/arrived.sql", render("analytics/sql/arrived.sql", dataset=DATASET, tables=RAW_TABLES)
-    yield "analytics/sql/keep_arrivals.sql", render("analytics/sql/keep_arrivals.sql", dataset=DATASET)
+    yield "analytics/sql/day_rows.sql", render("analytics/sql/day_rows.sql", dataset=DATASET, tables=RAW_TABLES)
+    for name in ("keep_arrivals", "keep_row_counts", "ledger_days"):
+        yield f"analytics/sql/{name}.sql", render(f"analytics/sql/{name}.sql", dataset=DATASET)
     yield "analytics/sql/roll_up_months.sql", roll_up_months(DATASET)
 
 

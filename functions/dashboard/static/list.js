@@ -207,7 +207,8 @@
       const said = { requested: "Waiting", failed: `Failed${run.error ? `: ${run.error}` : ""}`, running: part || run.step || "Running", done: outcome(run) }[run.status];
       const found = run.status === "running" ? run.counts.findings : undefined;
       const since = found === undefined ? ago(run.finished_at || run.started_at) : `${count(found)} findings so far`;
-      cells.push([label, said, since, run.status === "requested" ? "" : run.status, run.status === "running" && run.total ? run.done / run.total : null]);
+      const state = run.status === "requested" ? "" : run.status === "done" && run.counts.leaks ? "failed" : run.status;
+      cells.push([label, said, since, state, run.status === "running" && run.total ? run.done / run.total : null]);
     }
     if (strip.arrivals) {
       const { documents, last_day } = strip.arrivals;
@@ -255,7 +256,8 @@
     const { counts } = run;
     // A sync counts by collection.
     if (run.kind === "sync") return `${count(Object.values(counts).reduce((sum, many) => sum + many, 0))} documents`;
-    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["rows", "metric_rows", "days"], backfill: ["added"], replay: ["replayed"] }[run.kind] || [];
+    if (run.kind === "etl" && counts.leaks) return `${count(counts.leaks)} ${counts.leaks === 1 ? "leak" : "leaks"}`;
+    const first = { opportunities: ["found"], detectors: ["findings", "detectors"], etl: ["days"], backfill: ["added"], replay: ["replayed"] }[run.kind] || [];
     const name = first.find((key) => key in counts) || Object.keys(counts)[0];
     return name === undefined ? "Done" : `${count(counts[name])} ${words(name).toLowerCase()}`;
   }

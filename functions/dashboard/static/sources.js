@@ -19,7 +19,10 @@ const Sources = (() => {
 
   const make = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text });
   // Null until the ETL has looked, unless the source itself came short.
-  const lost = (entry) => (entry.missing === null ? entry.short || null : entry.short + entry.missing);
+  const lost = (entry) => {
+    const withheld = Math.max(entry.short, entry.unwritten);
+    return entry.missing === null ? withheld || null : withheld + entry.missing + entry.unaggregated;
+  };
   const wrong = (entry) => Boolean(lost(entry) || entry.refused || entry.failed);
   const many = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
   const find = (name) => all.find((source) => source.name === name);

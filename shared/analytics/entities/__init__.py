@@ -3,7 +3,7 @@
 from shared.analytics.entities.ads import ADS
 from shared.analytics.entities.data import DATA
 from shared.analytics.entities.email import EMAIL
-from shared.analytics.entities.entity import Entity, Group
+from shared.analytics.entities.entity import Entity, Group, Measure
 from shared.analytics.entities.payments import PAYMENTS
 from shared.analytics.entities.search import SEARCH
 from shared.analytics.entities.site import SITE
@@ -16,12 +16,11 @@ GROUPS: tuple[Group, ...] = (
     Group("search", SEARCH, aliases=True),
     Group("email", EMAIL, aliases=True),
     Group("payments", PAYMENTS, aliases=True),
-    # Last: it tells how the others' rows were mapped.
-    Group("data", DATA),
+    Group("data", DATA, last=True),
 )
 
 ENTITIES: tuple[Entity, ...] = tuple(entity for group in GROUPS for entity in group.entities)
 
 RAW_TABLES: tuple[str, ...] = tuple(dict.fromkeys(table for entity in ENTITIES for table in entity.tables if table))
 
-__all__ = ["ENTITIES", "GROUPS", "RAW_TABLES", "Entity", "Group"]
+__all__ = ["ENTITIES", "GROUPS", "RAW_TABLES", "Entity", "Group", "Measure"]

@@ -70,6 +70,7 @@ EMAIL: tuple[Entity, ...] = (
             "ac_campaigns",
             "ga_traffic_sources",
         ),
+        adds_up=(("ac_contact_automations", "1", "CAST(JSON_VALUE(metrics.attributes, '$.entries') AS INT64)"),),
         stock_days=_QUARTER,
         late_days=_RESTATED,
     ),

@@ -4,6 +4,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Measure:
+    """A sum over the rows of a raw table and over those of an entity type, that aggregation must not change.
+
+    optional: True where a day of which the metrics hold NULL was not measured.
+    """
+
+    entity_type: str
+    table: str
+    taken: str
+    made: str
+    optional: bool = False
+
+    @property
+    def subject(self) -> str:
+        """What is counted, as the counts of stages call it."""
+        return f"{self.entity_type} of {self.table}" if self.optional else self.entity_type
+
+
+@dataclass(frozen=True)
 class Entity:
     """One entity type.
 
@@ -13,6 +32,7 @@ class Entity:
     keys: what it yields in `attributes`, of the registry in attributes.py.
     dimension: the entity's id, for those whose SQL is `sessions_by.sql`; the others have `<entity_type>.sql`.
     measure_in, measure_out: a sum over the raw rows and over the entity's rows that aggregation must not change.
+    adds_up: the same of tables that it reads: of each what is summed of it, and of the entity's rows.
     stock_days: 0 where a row tells what happened on its day. Else a row tells how things stood at its end: there is one
     for every day, and so many days back are made anew where something changed before them.
     late_days: so many days before one of which something is told are made anew, too. What a row tells is known so much
@@ -32,11 +52,18 @@ class Entity:
     stock_days: int = 0
     late_days: int = 0
     of_all: bool = False
+    adds_up: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Every raw table that it stands on."""
         return (self.table, *self.reads)
+
+    @property
+    def measures(self) -> list[Measure]:
+        """What must add up."""
+        own = [Measure(self.entity_type, self.table, self.measure_in, self.measure_out)] if self.measure_in else []
+        return own + [Measure(self.entity_type, *each, optional=True) for each in self.adds_up]
 
 
 @dataclass(frozen=True)
@@ -44,11 +71,13 @@ class Group:
     """Entity types that one statement rebuilds; their SQL is in the folder `sql/<name>`.
 
     aliases: True where it has an `aliases.sql`: which things of other sources are the same as which of its entities.
+    last: True where it tells what became of the rows of the others: it is made once that was looked at.
     """
 
     name: str
     entities: tuple[Entity, ...]
     aliases: bool = False
+    last: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -46,6 +46,19 @@ SITE: tuple[Entity, ...] = (
         ),
         measure_in="raw.sessions",
         measure_out="metrics.sessions",
+        adds_up=(
+            ("stripe_charges", "IF(raw.status = 'succeeded' AND raw.captured, 1, 0)", "metrics.charges"),
+            (
+                "stripe_refunds",
+                "IF(COALESCE(raw.status, 'succeeded') IN ('succeeded', 'pending'), 1, 0)",
+                "metrics.refunds",
+            ),
+            (
+                "stripe_disputes",
+                "IF(STARTS_WITH(raw.status, 'warning_') OR raw.status = 'prevented', 0, 1)",
+                "metrics.disputes",
+            ),
+        ),
         # Where Google Analytics begins decides of the days before it.
         late_days=40,
     ),

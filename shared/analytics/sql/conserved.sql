@@ -1,12 +1,16 @@
--- What went in and what came out, per entity type: rows, and a measure that no aggregation may change.
+-- What went in and what came out, per measure and day: rows, and a sum that no aggregation may change; NULL where the
+-- metrics do not tell of it.
 WITH taken AS (
-{% for entity in entities %}
+{% for measure in measures %}
   SELECT
-    '{{ entity.entity_type }}' AS entity_type,
+    {{ loop.index0 }} AS measure,
+    '{{ measure.entity_type }}' AS entity_type,
+    raw.date AS day,
     COUNT(*) AS rows_in,
-    COALESCE(SUM({{ entity.measure_in }}), 0) AS measure_in
-  FROM `{{ dataset }}.{{ entity.table }}` AS raw
+    COALESCE(SUM({{ measure.taken }}), 0) AS measure_in
+  FROM `{{ dataset }}.{{ measure.table }}` AS raw
   WHERE raw.date IN UNNEST(@days)
+  GROUP BY raw.date
   {% if not loop.last %}
   UNION ALL
   {% endif %}
@@ -15,28 +19,30 @@ WITH taken AS (
 made AS (
   SELECT
     metrics.entity_type,
+    metrics.date AS day,
     COUNT(*) AS rows_out,
-    COALESCE(SUM(
-      CASE metrics.entity_type
-        {% for entity in entities %}
-        WHEN '{{ entity.entity_type }}' THEN {{ entity.measure_out }}
-        {% endfor %}
-      END
-    ), 0) AS measure_out,
-    SUM(IF(known.entity_id IS NULL, 1, 0)) AS unmapped
+    SUM(IF(known.entity_id IS NULL, 1, 0)) AS unmapped,
+    {% for measure in measures %}
+    SUM(IF(metrics.entity_type = '{{ measure.entity_type }}', {{ measure.made }}, NULL)) AS measure_{{ loop.index0 }}{{ "," if not loop.last }}
+    {% endfor %}
   FROM `{{ dataset }}.daily_entity_metrics` AS metrics
   LEFT JOIN `{{ dataset }}.entity_map` AS known
     ON known.entity_type = metrics.entity_type AND known.entity_id = metrics.entity_id
-  WHERE metrics.date IN UNNEST(@days)
-  GROUP BY metrics.entity_type
+  WHERE metrics.date IN UNNEST(@days) AND metrics.entity_type IN UNNEST(@types)
+  GROUP BY metrics.entity_type, metrics.date
 )
 SELECT
-  taken.entity_type,
+  taken.measure,
+  taken.day,
   taken.rows_in,
   taken.measure_in,
   COALESCE(made.rows_out, 0) AS rows_out,
-  COALESCE(made.measure_out, 0) AS measure_out,
+  CASE taken.measure
+    {% for measure in measures %}
+    WHEN {{ loop.index0 }} THEN made.measure_{{ loop.index0 }}
+    {% endfor %}
+  END AS measure_out,
   COALESCE(made.unmapped, 0) AS unmapped
 FROM taken
-LEFT JOIN made ON made.entity_type = taken.entity_type
-ORDER BY taken.entity_type
+LEFT JOIN made ON made.entity_type = taken.entity_type AND made.day = taken.day
+ORDER BY taken.measure, taken.day

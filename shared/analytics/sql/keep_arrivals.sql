@@ -4,7 +4,7 @@ IF(
     GREATEST(target.written - source.written, 0),
     LEAST(
       GREATEST(target.written - target.arrived - target.refused, 0),
-      GREATEST(target.written + target.unchanged - target.refused - COALESCE(target.aggregated, 0), 0)
+      GREATEST(target.written + target.unchanged - target.refused - COALESCE(target.row_count, 0), 0)
     )
   )
 {%- endset %}

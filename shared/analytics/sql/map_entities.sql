@@ -13,7 +13,7 @@ USING (
       IF(JSON_VALUE(metrics.attributes, '$.title') IS NULL, NULL, metrics.date)
     ) AS name
   FROM `{{ dataset }}.daily_entity_metrics` AS metrics
-  WHERE metrics.date IN UNNEST(@days)
+  WHERE metrics.date IN UNNEST(@days) AND metrics.entity_type IN UNNEST(@types)
   GROUP BY metrics.entity_type, metrics.entity_id
 ) AS source
 ON target.entity_type = source.entity_type AND target.entity_id = source.entity_id

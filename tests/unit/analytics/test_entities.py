@@ -53,11 +53,14 @@ def test_entity_reads_streamed_records_and_of_what_happened_only_days_that_chang
     assert entity.stock_days or "date IN UNNEST(@days)" in sql
 
 
-@pytest.mark.parametrize("entity", [each for each in ENTITIES if each.measure_in], ids=lambda each: each.entity_type)
-def test_measure_that_is_conserved_exists_on_both_sides(entity: Entity):
-    raw = set(raw_record(entity.table).model_fields)
-    assert set(re.findall(r"raw\.(\w+)", entity.measure_in)) <= raw
-    assert set(re.findall(r"metrics\.(\w+)", entity.measure_out)) <= set(entity.columns)
+@pytest.mark.parametrize("entity", [each for each in ENTITIES if each.measures], ids=lambda each: each.entity_type)
+def test_what_must_add_up_exists_on_both_sides(entity: Entity):
+    for measure in entity.measures:
+        raw = set(raw_record(measure.table).model_fields)
+        assert measure.table in entity.tables
+        assert set(re.findall(r"raw\.(\w+)", measure.taken)) <= raw
+        assert set(re.findall(r"metrics\.(\w+)", measure.made)) <= set(entity.columns)
+        assert set(re.findall(r"'\$\.(\w+)'", measure.made)) <= set(entity.keys)
 
 
 def test_what_detectors_look_into_is_made_once():

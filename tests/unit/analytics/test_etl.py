@@ -4,18 +4,20 @@ import copy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from functions.run_etl.main import handle
 from shared.analytics.arrivals import PATIENCE, ArrivalCheck
 from shared.analytics.entities import Group
+from shared.analytics.entities.site import SITE
 from shared.analytics.entities.web import WEB
 from shared.analytics.etl import BEGINNING, OVERLAP, Etl
 from shared.analytics.messages import EtlFinished, EtlRequested
 from shared.errors import Unavailable
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
-from shared.ops.records import Arrivals
+from shared.ops.records import NO_DAY, Arrivals
 from shared.streaming.messages import MergeRequested
 from shared.tenants.records import Tenant
 from tests.fakes import FakeDocuments, FakePublisher, ScriptedWarehouse, fake_clients, posted, pushed
@@ -43,13 +45,17 @@ class World:
         self.ops, self.publisher = FakeDocuments(), FakePublisher()
         self.now = NOW
         self.days = list(DAYS)
-        self.conserved = [{"entity_type": "page", "rows_in": 5, "rows_out": 4, **KEPT}]
+        self.conserved = [{"measure": 0, "day": DAYS[0], "rows_in": 5, "rows_out": 4, **KEPT}]
         self.arrived = 3
         self.refused = 0
+        self.moving = False
+        self.stands_on = "ga_page_performance"
         self.warehouse = FailingWarehouse(
             **{
                 "stands_since": lambda since: [
-                    {"table_name": "ga_page_performance", "day": day, "stands_since": day} for day in self.days
+                    {"table_name": self.stands_on, "day": day, "stands_since": day}
+                    for day in self.days
+                    if since < self.now or self.moving
                 ],
                 "AS arrived": lambda run_id, since: [
                     {
@@ -59,8 +65,9 @@ class World:
                         "refused": self.refused,
                     }
                 ],
-                "taken": lambda days: self.conserved,
+                "taken": lambda days, types: self.conserved,
                 "AS missing": lambda day: [],
+                "AS is_open": lambda days: [],
             }
         )
         self.leases = Leases(self.ops, lambda: self.now)
@@ -76,13 +83,13 @@ class World:
             now=lambda: self.now,
         )
 
-    def write_ledger(self, documents: int = 3, failed: str | None = None) -> None:
+    def write_ledger(self, documents: int = 3, failed: str | None = None, days: dict[str, int] | None = None) -> None:
         ledger = Arrivals(
             run_id="sync-1",
             tenant_id="demo",
             source="ga4",
             collection_name="ga_page_performance",
-            pages={"0": {"2026-01-04": documents}} if documents else {},
+            pages={"0": days or {"2026-01-04": documents}} if documents else {},
             complete=failed is None,
             failed=failed,
             finished_at=NOW,
@@ -228,6 +235,12 @@ def test_what_a_stage_lost_is_told_in_words(world: World, changes: dict[str, int
     assert world.etl.run("demo", "etl-1").leaks == (f"etl page: {said}",)
 
 
+def test_what_comes_while_metrics_are_made_is_not_missed_in_them(world: World):
+    world.conserved[0]["measure_out"] = 8
+    world.moving = True
+    assert world.etl.run("demo", "etl-1").leaks == ()
+
+
 def test_run_after_a_sync_is_called_after_it_so_that_a_repeat_is_the_same_run(world: World):
     for _ in range(2):
         world.etl.work(EtlRequested(tenant_id="demo", source="ga4", run_id="sync-1"))
@@ -317,11 +330,82 @@ def test_a_run_that_died_before_it_said_so_says_it_when_it_is_repeated(world: Wo
     assert len(world.since) == 1
 
 
+@pytest.mark.parametrize("day", ["(other)", "", "0000-00-00", NO_DAY])
+def test_documents_whose_day_is_none_hold_up_nothing(world: World, day: str):
+    world.write_ledger(days={"2026-01-04": 2, day: 1})
+    world.arrived, world.refused = 2, 1
+    assert world.etl.run("demo", "etl-1", "sync-1").leaks == ()
+    [kept] = [values for sql, values in world.warehouse.executed if "arrival_ledger` AS target" in sql]
+    assert [(row["date"], row["written"]) for row in orjson.loads(kept["rows"])] == [("2026-01-04", 2)]
+
+
 @pytest.mark.parametrize(("documents", "loads"), [(0, 0), (3, 1)])
 def test_what_a_source_refused_from_the_beginning_was_not_loaded(world: World, documents: int, loads: int):
     world.write_ledger(documents, failed="GA4 refused the request")
     counts = ArrivalCheck(world.warehouse, world.ops, lambda: world.now).check("demo", "sync-1")
     assert [count.subject for count in counts] == ["ga_page_performance"] * loads
+
+
+def test_what_a_sync_lost_that_failed_is_told_once(world: World):
+    world.write_ledger()
+    world.arrived = 1
+    world.progress.request("sync-1", "sync", "demo")
+    world.ops.documents["progress/sync-1"]["status"] = "failed"
+    world.now += PATIENCE
+    lost = ("stream ga_page_performance: 2 of 3 documents did not arrive",)
+    assert world.etl.run("demo", "etl-1").leaks == lost
+    assert world.etl.run("demo", "etl-2").leaks == ()
+    # It is tried again, fails once more, and at last ends well.
+    world.ops.documents["progress/sync-1"]["updated_at"] = world.now
+    assert world.etl.run("demo", "etl-3", "sync-unknown").leaks == lost
+    world.arrived = 3
+    assert world.etl.run("demo", "etl-sync-1", "sync-1").leaks == ()
+    assert world.ops.documents["etl/demo"]["covered"]["sync-1"] == "etl-sync-1"
+
+
+def test_what_a_sync_that_failed_was_yet_to_bring_is_not_lost(world: World):
+    world.write_ledger()
+    world.ops.documents["arrivals/sync-1:ga_page_performance"] |= {"reported": 9, "complete": False}
+    counts = ArrivalCheck(world.warehouse, world.ops, lambda: world.now).check("demo", "sync-1")
+    assert [(count.stage, count.note) for count in counts] == [("stream", None)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"currency": "EUR"}, {"brand_terms": ["shop"]}, {"own_domains": ["shop.example"]}],
+)
+def test_settings_that_rows_depend_on_make_all_days_anew_once(world: World, changes: dict[str, Any]):
+    world.etl.run("demo", "etl-1")
+    world.etl._tenant = lambda tenant_id: Tenant(tenant_id=tenant_id, created_at=NOW, updated_at=NOW, **changes)
+    world.etl.run("demo", "etl-2")
+    world.etl.run("demo", "etl-3")
+    assert world.since == [BEGINNING, BEGINNING, NOW - OVERLAP]
+
+
+def test_statements_that_were_changed_make_the_days_of_their_group_anew(world: World):
+    world.etl._groups = [*world.etl._groups, Group("site", SITE)]
+    world.etl.run("demo", "etl-1")
+    world.ops.documents["etl/demo"]["made_with"]["site"] = "another"
+    world.days = []
+    world.etl.run("demo", "etl-2")
+    assert world.since == [BEGINNING, NOW - OVERLAP, BEGINNING]
+
+
+def test_a_run_that_goes_on_past_midnight_makes_and_records_the_days_of_its_beginning(world: World):
+    world.now = datetime(2026, 1, 5, 23, 59, tzinfo=UTC)
+    world.etl._groups = [Group("web", tuple(entity for entity in WEB if entity.entity_type == "channel"))]
+    execute = world.warehouse.execute
+
+    def past_midnight(sql: str, **parameters: Any) -> int:
+        world.now = datetime(2026, 1, 6, 0, 1, tzinfo=UTC)
+        return execute(sql, **parameters)
+
+    world.warehouse.execute = past_midnight  # type: ignore[method-assign]
+    world.stands_on = "ga_traffic_sources"
+    world.etl.run("demo", "etl-1")
+    made = next(values for sql, values in world.warehouse.executed if "daily_entity_metrics` AS target" in sql)
+    assert made["last_day"] == date(2026, 1, 4)
+    assert world.ops.documents["etl/demo"]["stocks_until"] == {"web": "2026-01-04"}
 
 
 def test_a_run_waits_for_what_is_on_its_way_and_for_sources_that_are_being_pulled(world: World):

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from shared.analytics.days import Changes
 from shared.analytics.entities import Entity, Group
 from shared.analytics.rebuild import Work
+from shared.analytics.records import RETENTION_DAYS
 
 DAY = date(2026, 11, 20)
 VISITS = Entity("email_type", "ac_campaigns", (), reads=("ga_traffic_sources",), late_days=2)
@@ -64,3 +65,8 @@ def test_what_stands_on_no_table_is_made_when_something_was_told_of_it():
 
 def test_what_is_told_by_others_of_the_group_is_made_after_them():
     assert list(work(ARRIVALS, TABLES, made_until=DAY - timedelta(days=1)).stocks) == [10, 5]
+
+
+def test_days_that_are_older_than_any_row_are_not_made():
+    assert work(SENDS, ac_campaigns=RETENTION_DAYS - 1).days == ago(RETENTION_DAYS - 1)
+    assert work(SENDS, ac_campaigns=RETENTION_DAYS).days == []

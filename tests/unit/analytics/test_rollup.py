@@ -11,7 +11,7 @@ from shared.analytics.attributes import ATTRIBUTES
 from shared.analytics.entities import GROUPS
 from shared.analytics.rebuild import metrics_statement
 from shared.analytics.records import DailyEntityMetrics, MonthlyEntityMetrics
-from shared.analytics.rollup import LATEST, MEANS, kinds, roll_up, statement
+from shared.analytics.rollup import LATEST, MEANS, kinds, roll_up, statement, stretches_of_months
 from shared.schema.bigquery import columns
 from tests.fakes import ScriptedWarehouse
 
@@ -51,6 +51,15 @@ def test_whole_months_are_rebuilt(first: date, last: date, bounds: tuple[date, d
     assert "`aso_tenant_demo.monthly_entity_metrics` AS target" in sql
     assert (parameters["first_day"], parameters["last_day"]) == bounds
     assert parameters["tenant_id"] == "demo"
+
+
+def test_months_without_changed_days_between_others_are_left_alone():
+    days = [date(2024, 3, 1), date(2025, 12, 31), date(2026, 1, 2), date(2026, 2, 1), date(2026, 4, 9)]
+    assert stretches_of_months(days) == [
+        (date(2024, 3, 1), date(2024, 3, 1)),
+        (date(2025, 12, 31), date(2026, 2, 1)),
+        (date(2026, 4, 9), date(2026, 4, 9)),
+    ]
 
 
 def test_attributes_are_told_apart_by_their_registry():

@@ -203,7 +203,7 @@ async def test_pressed_test_is_left_to_those_who_may_read_credentials(browser, w
 
 
 async def test_days_of_a_source_are_asked_of_bigquery(browser, with_sources: Clients):
-    counts = {"written": 9, "unchanged": 0, "arrived": 9, "refused": 0, "aggregated": 9}
+    counts = {"written": 9, "unchanged": 0, "arrived": 9, "refused": 0, "row_count": 9, "aggregated": 9}
     ledger = [{"collection_name": "stripe_charges", "date": date(2026, 3, 1), **counts}]
     with_sources.warehouse = ScriptedWarehouse(arrival_ledger=ledger, stage_counts=[])  # type: ignore[assignment]
     async with browser("demo") as client:

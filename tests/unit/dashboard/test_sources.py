@@ -9,7 +9,7 @@ from shared.sources.states import SourceStates
 from tests.fakes import ScriptedWarehouse, fake_clients
 
 AT = datetime(2026, 3, 2, 6, tzinfo=UTC)
-COUNTS = {"written": 9, "unchanged": 1, "arrived": 6, "refused": 1, "aggregated": 6}
+COUNTS = {"written": 9, "unchanged": 1, "arrived": 6, "refused": 1, "row_count": 7, "aggregated": 6}
 
 
 def test_tenant_whose_settings_are_not_valid_has_no_sources_that_could_stand():
@@ -32,13 +32,13 @@ def test_what_browsers_are_told_is_plain_json():
 def test_days_are_told_by_collection_with_what_each_lost():
     rows = [
         {"collection_name": "stripe_charges", "date": date(2026, 3, 1), **COUNTS},
-        {"collection_name": "stripe_refunds", "date": date(2026, 3, 1), **COUNTS, "arrived": 9, "refused": 0},
+        {"collection_name": "stripe_refunds", "date": date(2026, 3, 1), **COUNTS, "arrived": 8, "row_count": 6},
         {"collection_name": "stripe_charges", "date": date(2026, 2, 28), **COUNTS},
     ]
     warehouse = ScriptedWarehouse(arrival_ledger=rows, stage_counts=[])
     found = days(fake_clients("demo", warehouse=warehouse), "demo", "stripe")["days"]
     assert [day["date"] for day in found["stripe_charges"]] == ["2026-03-01", "2026-02-28"]
-    assert (found["stripe_charges"][0]["lost"], found["stripe_refunds"][0]["lost"]) == (2, 0)
+    assert (found["stripe_charges"][0]["lost"], found["stripe_refunds"][0]["lost"]) == (3, 0)
     assert warehouse.queries[0][1]["source"] == "stripe"
 
 

@@ -1,5 +1,6 @@
 -- What is missing of each collection as far as is known now, on each of the days: of the newest sync, rows that the source
--- reported and did not give; of all days, documents that were written and are no rows yet.
+-- reported and did not give; of all days, documents that were written and are no rows yet, and rows that the metrics do not
+-- hold.
 WITH counted AS (
   SELECT
     counts.subject,
@@ -23,16 +24,11 @@ lost AS (
     SUM(
       LEAST(
         GREATEST(ledger.written - ledger.arrived - ledger.refused, 0),
-        GREATEST(
-          ledger.written + ledger.unchanged - ledger.refused
-          - COALESCE(SAFE_CAST(JSON_VALUE(made.attributes, '$.row_count') AS INT64), 0),
-          0
-        )
+        GREATEST(ledger.written + ledger.unchanged - ledger.refused - COALESCE(ledger.row_count, 0), 0)
       )
+      + COALESCE(GREATEST(ledger.row_count - ledger.aggregated, 0), 0)
     ) AS documents
   FROM `{{ dataset }}.arrival_ledger` AS ledger
-  LEFT JOIN `{{ dataset }}.daily_entity_metrics` AS made
-    ON made.date = ledger.date AND made.entity_type = 'source_table' AND made.entity_id = ledger.collection_name
   GROUP BY ledger.collection_name
 )
 SELECT
