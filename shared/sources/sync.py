@@ -110,9 +110,9 @@ class Sync:
     def run(self, request: SyncRequested) -> dict[str, int]:
         """Pull one slice; documents and pages written.
 
-        A repeat writes the same documents and counts again; a crash in the middle is repeated from the slice's start;
-        the messages that follow are harmless twice. Unavailable while another sync of the same source works, and before
-        the time at which the source said to come back.
+        A crash in the middle is repeated from the slice's start, and writes the same documents. A repeat of a slice that
+        handed over, or of a run that ended, asks the source nothing. Unavailable while another sync of the same source
+        works, and before the time at which the source said to come back.
         """
         tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
@@ -126,16 +126,17 @@ class Sync:
             if run.handed_to is not None:
                 self._publisher.publish(SyncRequested.model_validate(run.handed_to))
                 return {"repeated": 1}
-            with self._progress.track(run_id, "sync", tenant_id) as tracker, self._watched(request):
-                first_day = min(map(date.fromisoformat, run.since.values()))
-                pull = self.pull(tenant_id, request.source, run_id, first_day, settings)
+            with self._progress.track(run_id, "sync", tenant_id) as tracker:
                 outcome = dict[str, int]()
-                if not run.ended:
-                    self._states.wait(tenant_id, request.source)
-                    outcome = self._slice(request, run, pull, tracker)
-                    if tracker.progress.status != "running":
-                        return outcome
-                    self._end(request, run, tracker.progress.started_at.date())
+                with self._watched(request):
+                    first_day = min(map(date.fromisoformat, run.since.values()))
+                    pull = self.pull(tenant_id, request.source, run_id, first_day, settings)
+                    if not run.ended:
+                        self._states.wait(tenant_id, request.source)
+                        outcome = self._slice(request, run, pull, tracker)
+                        if tracker.progress.status != "running":
+                            return outcome
+                        self._end(request, run, tracker.progress.started_at.date())
                 if request.source in self._after:
                     outcome |= self._after[request.source](pull)
         return outcome
@@ -149,7 +150,7 @@ class Sync:
 
     def _end(self, request: SyncRequested, run: SyncRun, began: date) -> None:
         """Tell what came, and move the cursors of the feeds that gave all of theirs."""
-        tenant_id, kind = request.tenant_id, SOURCES[request.source]
+        tenant_id, kind, today = request.tenant_id, SOURCES[request.source], datetime.now(UTC).date()
         self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=kind.name, run_id=run.run_id))
         ledger = self._ledger.of(run.run_id)
         failed = {name: short for name, entry in ledger.items() if (short := shortage(entry))}
@@ -157,7 +158,7 @@ class Sync:
             name = feed.collection.name
             since = date.fromisoformat(run.since[name])
             # Days before `since` that nobody has pulled yet, and what was refused, stay due.
-            if name not in failed and since <= self._cursors.due(tenant_id, kind, feed, run.account, began):
+            if name not in failed and since <= self._cursors.due(tenant_id, kind, feed, run.account, today):
                 came = {*ledger[name].days(), *ledger[name].days_unchanged()} - {NO_DAY} if name in ledger else set()
                 newest = date.fromisoformat(max(came)) if came else None
                 self._cursors.move(tenant_id, kind.name, feed, run.account, began, newest)

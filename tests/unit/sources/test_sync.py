@@ -435,6 +435,13 @@ def test_first_sync_looks_back_over_a_year(world: World):
     assert world.source.since == TODAY - timedelta(days=HISTORY_DAYS)
 
 
+def test_first_sync_that_was_asked_for_before_midnight_moves_the_cursor(world: World):
+    [run_id] = ask(world)
+    world.ops.documents[f"progress/{run_id}"]["started_at"] -= timedelta(days=1)
+    world.run(run_id=run_id)
+    assert world.cursor() == TODAY - timedelta(days=1)
+
+
 def test_next_sync_pulls_the_days_again_that_the_source_restates(world: World):
     world.run()
     assert world.cursor() == TODAY
@@ -943,6 +950,7 @@ def test_what_follows_a_sync_costs_neither_its_end_nor_its_cursor_where_it_fails
     with pytest.raises(ArithmeticError):
         world.run()
     assert (world.published, world.cursor()) == (["SourceSynced"], TODAY)
+    assert state(world)["state"] == "connected"
     asked = len(world.source.seen)
     world.after["ga4"] = lambda pull: {"keywords": 7}
     assert world.run() == {"keywords": 7}
