@@ -166,7 +166,8 @@ class FirestoreDocuments:
                     # A batch checks updates only: one that names each field replaces the whole.
                     gone = dict.fromkeys(each.there.keys() - values.keys(), firestore.DELETE_FIELD)
                     option = self.client.write_option(last_update_time=each.updated_at)
-                    writes.update(reference, values | gone, option=option)
+                    fields = {self.client.field_path(name): value for name, value in (values | gone).items()}
+                    writes.update(reference, fields, option=option)
         if len(writes):
             with translated():
                 writes.commit(timeout=TIMEOUT_SECONDS)

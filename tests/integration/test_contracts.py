@@ -127,10 +127,10 @@ class Meanwhile:
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_what_is_written_while_it_is_compared_is_compared_again(documents: Documents, folder: str, hours: int):
     at = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    other = {"n": 2, "at": at + timedelta(hours=hours), "gone": {"a.b": 1}}
+    other = {"n": 2, "at": at + timedelta(hours=hours), "gone": {"a.b": 1}, "c.d": 1}
     names = ("changed", "deleted", "beside")
     documents.put_many((f"{folder}/{name}", {"n": 0, "at": at - timedelta(days=1)}) for name in names)
-    wanted = {f"{folder}/{name}": {"n": 1, "at": at, "map": {"a.b": 1, "c d": []}} for name in names}
+    wanted = {f"{folder}/{name}": {"n": 1, "at": at, "map": {"a.b": 1, "c d": []}, "a.b": 1} for name in names}
     meanwhile = Meanwhile(
         lambda: documents.put(f"{folder}/changed", other), lambda: documents.delete(f"{folder}/deleted")
     )
