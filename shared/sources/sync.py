@@ -110,9 +110,9 @@ class Sync:
     def run(self, request: SyncRequested) -> dict[str, int]:
         """Pull one slice; documents and pages written.
 
-        A crash in the middle is repeated from the slice's start, and writes the same documents. A repeat of a slice that
-        handed over, or of a run that ended, asks the source nothing. Unavailable while another sync of the same source
-        works, and before the time at which the source said to come back.
+        A crash in the middle is repeated from the slice's start, and writes the same documents. A repeat of a slice
+        that handed over, or of a run that ended, asks the source nothing. Unavailable while another sync of the same
+        source works, and before the time at which the source said to come back.
         """
         tenant_id, run_id = request.tenant_id, request.run_id
         settings = self.settings(tenant_id, request.source)
