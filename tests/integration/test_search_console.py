@@ -12,9 +12,12 @@ from infra.local.vendors.google_oauth import CLIENT_ID, CLIENT_SECRET, REFRESH_T
 from shared.adapters.google_oauth import GoogleOAuth
 from shared.adapters.search_console import QUERIES, TRIES, SearchConsoleSource
 from shared.errors import CredentialsRefused, Rejected, Unavailable
+from shared.sources.catalogue import SOURCES
+from shared.sources.cursors import Cursors
 from shared.sources.records import SearchConsoleQuery
 from shared.sources.source import Page, Pull
 from shared.tenants.records import SourceSettings
+from tests.fakes import FakeDocuments
 from tests.support.vendor import Answer, Vendor, vendor
 from tests.support.vendors import Vendors, vendors
 
@@ -180,6 +183,13 @@ def test_a_check_tells_the_site_and_what_the_account_may_do_there(google: Vendor
     assert source(google.address).check(pull()) == f"{SITE_URL} (siteFullUser)"
     with pytest.raises(Rejected):
         source(google.address).check(pull(site_url="sc-domain:example.com"))
+
+
+def test_days_that_google_has_not_settled_for_long_stay_due():
+    cursors, kind = Cursors(FakeDocuments()), SOURCES["search_console"]
+    cursors.move("demo", kind.name, QUERIES, SITE_URL, TODAY, newest=TODAY - timedelta(days=11))
+    due = cursors.due("demo", kind, QUERIES, SITE_URL, TODAY)
+    assert due == TODAY - timedelta(days=10 + kind.restated_days)
 
 
 # --- answers that the sample's server does not give ------------------------------------------------------------------
