@@ -41,25 +41,21 @@ class ArrivalDays:
         told: raw table -> the days that changed rows tell of.
         """
         self._ensure()
-        aggregated = dict[tuple[str, date], int]()
+        lost = dict[tuple[str, date], int]()
         for each in held:
             key = each.measure.table, each.day
-            aggregated[key] = min(each.aggregated, aggregated.get(key, each.rows_in))
-        touched = {*aggregated, *((name, day) for name, days in told.items() for day in days)}
+            lost[key] = max(each.rows_in - each.aggregated, lost.get(key, 0))
+        touched = {*lost, *((name, day) for name, days in told.items() for day in days)}
         sql = render("analytics/sql/ledger_days.sql", dataset=self._dataset)
         found = self._warehouse.query(sql, days=sorted({day for _, day in touched}))
         known = [(row["collection_name"], row["day"], row["is_open"]) for row in found]
         wanted = sorted((name, day) for name, day, is_open in known if is_open or (name, day) in touched)
         counted = self._row_counts(wanted)
-        rows = [
-            {
-                "collection_name": name,
-                "day": day,
-                "row_count": counted.get((name, day), 0),
-                "aggregated": aggregated.get((name, day)),
-            }
-            for name, day in wanted
-        ]
+        rows = []
+        for name, day in wanted:
+            there = counted.get((name, day), 0)
+            aggregated = max(there - lost[name, day], 0) if (name, day) in lost else None
+            rows.append({"collection_name": name, "day": day, "row_count": there, "aggregated": aggregated})
         self._merge("keep_row_counts", rows, [day for _, day in wanted])
 
     def missing(self, day: date) -> dict[str, Missing]:

@@ -65,7 +65,7 @@ class World:
                         "refused": self.refused,
                     }
                 ],
-                "taken": lambda days, types: self.conserved,
+                "taken": lambda days, types, **settings: self.conserved,
                 "AS missing": lambda day: [],
                 "AS is_open": lambda days: [],
             }
