@@ -19,9 +19,12 @@ customers AS (
 )
 SELECT
   'customer' AS entity_type,
-  'activecampaign' AS source,
-  COALESCE(customers.contact_id, customers.customer_id) AS alias,
+  'stripe' AS source,
+  customers.customer_id AS alias,
   customers.customer_id AS entity_id,
   IF(customers.contact_id IS NULL, 'own', 'email') AS how
 FROM customers
-WHERE customers.contact_id IS NULL OR customers.turn = 1
+UNION ALL
+SELECT 'customer', 'activecampaign', customers.contact_id, customers.customer_id, 'email'
+FROM customers
+WHERE customers.contact_id IS NOT NULL AND customers.turn = 1
