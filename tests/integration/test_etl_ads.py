@@ -254,6 +254,11 @@ ODD = {
         visit(MONDAY, "BRAND GERMANY"),
         visit(MONDAY, "brand de", 5, session_source="bing"),
         visit(MONDAY, "55"),
+        visit(MONDAY, "Autumn"),
+        visit(MONDAY, "News 1"),
+    ],
+    "ac_campaigns": [
+        ("mail", {"date": MONDAY.isoformat(), "campaign_id": "1", "name": "Mail", "utm_campaign": "news 1"})
     ],
     SEARCH_TERMS: [
         (
@@ -283,6 +288,8 @@ def test_campaigns_are_matched_by_id_or_are_their_own(lab: Lab):
     assert aliases["campaign", "google_ads", "55"] == ("By its id", "id")
     assert aliases["campaign", "ga4", "55"] == ("By its id", "id")
     assert aliases["campaign", "google_ads", "6"] == ("Never visited", "own")
+    assert aliases["campaign", "ga4", "Autumn"] == ("Autumn", "own")
+    assert aliases["campaign", "ga4", "News 1"] == ("News 1", "utm")
     assert not [key for key in aliases if key[2] == "(organic)"]
 
 

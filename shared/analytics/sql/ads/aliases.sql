@@ -1,7 +1,7 @@
 {% from "analytics/sql/ads/parts.jinja" import spelled %}
 -- Campaigns of Google Ads, by id, and campaigns of Google Analytics that are the same -> the name that the campaign had
 -- first in Google Ads. So it stays one when it is renamed, and those of one name, one put in place of another, are one,
--- as they are in Google Analytics.
+-- as they are in Google Analytics. Campaigns of Google Analytics that are none of Google Ads keep their name.
 WITH named AS (
   SELECT
     raw.campaign_id,
@@ -39,6 +39,15 @@ same AS (
   SELECT matched.visited_as, matched.campaign_id, matched.how
   FROM matched
   QUALIFY ROW_NUMBER() OVER (PARTITION BY matched.visited_as ORDER BY matched.until DESC, matched.campaign_id DESC) = 1
+),
+-- Campaigns of mails, which Google Analytics may have, too.
+mailed AS (
+  SELECT DISTINCT {{ spelled("COALESCE(sent.utm_campaign, sent.name)") }} AS spelled
+  FROM (
+    SELECT raw.utm_campaign, raw.name FROM `{{ dataset }}.ac_campaigns` AS raw
+    UNION ALL
+    SELECT raw.utm_campaign, raw.name FROM `{{ dataset }}.ac_automation_mails` AS raw
+  ) AS sent
 )
 SELECT
   'campaign' AS entity_type,
@@ -53,3 +62,11 @@ UNION ALL
 SELECT 'campaign', 'ga4', same.visited_as, campaigns.name, same.how
 FROM same
 INNER JOIN campaigns ON campaigns.campaign_id = same.campaign_id
+UNION ALL
+SELECT 'campaign', 'ga4', visited.name, visited.name, IF(MAX(mailed.spelled) IS NULL, 'own', 'utm')
+FROM visited
+LEFT JOIN matched ON matched.visited_as = visited.name
+LEFT JOIN mailed ON mailed.spelled = visited.spelled
+-- (direct), (not set): nobody named these.
+WHERE matched.visited_as IS NULL AND visited.name <> '' AND NOT STARTS_WITH(visited.name, '(')
+GROUP BY visited.name
