@@ -91,9 +91,9 @@ def run_sample(cloud: LocalCloud, *, once: bool, sources: Collection[str] = tupl
     return 1 if summary.failures or summary.leaks else 0
 
 
-def credentials() -> dict[str, str]:
-    """What opens the sample's sources, as environment of the cloud that the sample runs on."""
-    return {f"SCOUT_SECRET_{TENANT.upper()}_{name.upper()}": held for name, held in shop.credentials().items()}
+def credentials(tenant_id: str = TENANT) -> dict[str, str]:
+    """What opens the sample's sources for a tenant, as environment of the cloud that it is in."""
+    return {f"SCOUT_SECRET_{tenant_id.upper()}_{name.upper()}": held for name, held in shop.credentials().items()}
 
 
 def dashboard_url(cloud: LocalCloud) -> str:
