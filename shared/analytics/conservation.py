@@ -40,9 +40,14 @@ class Held:
 
 
 def held(
-    warehouse: Warehouse, dataset: str, entities: Sequence[Entity], days: Sequence[date], started: datetime
+    warehouse: Warehouse,
+    dataset: str,
+    entities: Sequence[Entity],
+    days: Sequence[date],
+    started: datetime,
+    settings: Mapping[str, Any],
 ) -> list[Held]:
-    """What the metrics of these days hold; started: when they were begun to be made.
+    """What the metrics of these days hold; started: when they were begun to be made; settings: by which they were.
 
     What came into the log since is made with the next run, and missed only then.
     """
@@ -51,7 +56,7 @@ def held(
         return []
     sql = render("analytics/sql/conserved.sql", dataset=dataset, measures=measures)
     types = sorted({measure.entity_type for measure in measures})
-    found = [_held(measures, row) for row in warehouse.query(sql, days=list(days), types=types)]
+    found = [_held(measures, row) for row in warehouse.query(sql, days=list(days), types=types, **settings)]
     short = {each.measure.entity_type for each in found if each.is_short}
     if not short:
         return found

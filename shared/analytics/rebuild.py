@@ -124,7 +124,9 @@ class Rebuild:
         return [
             each
             for longest, days in {0: work.days, **work.stocks}.items()
-            for each in held(self._warehouse, self._dataset, work.entities(longest), days, self._now)
+            for each in held(
+                self._warehouse, self._dataset, work.entities(longest), days, self._now, _settings(self._tenant)
+            )
         ]
 
     def counts(self, work: Work, of_group: Sequence[Held]) -> list[StageCount]:
@@ -181,11 +183,13 @@ def _statements(group: Group) -> str:
 
 def _settings(tenant: Tenant) -> dict[str, Any]:
     """The tenant's settings that rows depend on, as parameters."""
-    ga4 = tenant.sources.get("ga4")
+    ga4, ads, search = (tenant.sources.get(name) for name in ("ga4", "google_ads", "search_console"))
     return {
         "currency": tenant.currency,
         # The site as a whole is the property; a tenant without one has a site all the same.
         "property_id": (ga4.property_id if ga4 else None) or "site",
+        "customer_id": (ads.customer_id if ads else None) or "",
+        "site_url": (search.site_url if search else None) or "",
         "brand_terms": [term.lower() for term in tenant.brand_terms] or [""],
         "own_domains": [host.lower() for host in tenant.own_domains] or [""],
     }

@@ -13,7 +13,7 @@ from tests.support.bigquery import bigquery_emulator
 from tests.support.etl_lab import EtlLab
 
 GROUP = [group for group in GROUPS if group.name in ("web", "site")]
-PROPERTY = "properties/1"
+PROPERTY, ACCOUNT = "properties/1", "1111111111"
 TODAY = date(2026, 3, 10)
 DAYS = [(TODAY - timedelta(days=ago)).isoformat() for ago in (3, 2, 1)]
 FIRST, SECOND, LAST = DAYS
@@ -64,6 +64,11 @@ def documents(days):
         for number, channel in enumerate(("Direct", "Paid Search", "Organic Search")):
             add("ga_traffic_sources", day, session_source="s", session_medium=f"m{number}", new_users=2,
                 session_campaign_name="c", session_default_channel_group=channel, **sessions())  # fmt: skip
+        # Of the channels of a source and medium the one with most sessions in all, not the one of the largest row.
+        for campaign, channel, count in (("a", "Shopping", 30), ("b", "Paid Search", 20), ("c", "Paid Search", 20)):
+            named = {"session_campaign_name": campaign, "session_default_channel_group": channel, "new_users": 1}
+            add("ga_traffic_sources", day, session_source="google", session_medium="cpc", **named,
+                **sessions(sessions=count))  # fmt: skip
     for day in (first, second):
         for page, channel in (
             ("/", "Organic Search"),
@@ -91,7 +96,7 @@ def documents(days):
         (first, "1", "https://shop.test/", "EUR", 7.0),
         (last, "1", "https://shop.test/nobody/came", "USD", 0.5),
     ):
-        add("google_ads_landing_pages", day, customer_id="1", currency=currency, campaign_id=campaign,
+        add("google_ads_landing_pages", day, customer_id=ACCOUNT, currency=currency, campaign_id=campaign,
             campaign_name="c", impressions=9, clicks=3, cost=cost, conversions=0.0, conversions_value=0.0,
             final_url=url)  # fmt: skip
     for title, views in (("Nothing here: 404", 5), ("Page not found", 8)):
@@ -100,6 +105,13 @@ def documents(days):
 
 
 RAW = documents(DAYS)
+ACCOUNTS = {"ga4": {"property_id": PROPERTY}, "google_ads": {"customer_id": ACCOUNT}}
+
+
+def other(row):
+    """The same, told by the account that was set before."""
+    account = {"customer_id": "2222222222"} if "customer_id" in row else {"property_id": "properties/2"}
+    return {**row, **account, "id": f"other-{row['id']}"}
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +123,10 @@ def warehouse(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lab(warehouse):
     """A tenant after one run over everything, only to be read."""
-    made = EtlLab(warehouse, GROUP, TODAY)
+    made = EtlLab(warehouse, GROUP, TODAY, sources=ACCOUNTS)
     made.arrive(RAW)
+    # What another account told of the same days stays where it is.
+    made.arrive({name: [other(row) for row in rows] for name, rows in RAW.items()})
     made.result = made.run("etl-1")
     return made
 
@@ -229,10 +243,11 @@ def expected_devices_and_countries():
 
 def expected_sources():
     for (day, source, medium), rows in by("ga_traffic_sources", "session_source", "session_medium").items():
-        channel = rows[0]["session_default_channel_group"]
-        yield ("source_medium", day, f"{source} / {medium}"), traffic(rows, new_users=2, channel=channel)
+        channel = "Paid Search" if source == "google" else rows[0]["session_default_channel_group"]
+        new = total(rows, "new_users")
+        yield ("source_medium", day, f"{source} / {medium}"), traffic(rows, new_users=new, channel=channel)
     for (day, channel), rows in by("ga_traffic_sources", "session_default_channel_group").items():
-        yield ("channel", day, channel), traffic(rows, new_users=2)
+        yield ("channel", day, channel), traffic(rows, new_users=total(rows, "new_users"))
 
 
 def expected_funnels():
@@ -321,7 +336,8 @@ def test_a_row_that_is_gone_and_one_that_came_late_are_made_up_for(lab):
     lab.run("etl-2")
     before = lab.metrics()
     late = {"landing_page": "/", "session_default_channel_group": "Organic Search", "sessions": 7, "key_events": 1.0}
-    unlike = {"id": "late", "date": last, "engaged_sessions": 5, "total_users": 6, "purchase_revenue": 2.5}
+    unlike = {"id": "late", "property_id": PROPERTY, "date": last}
+    unlike |= {"engaged_sessions": 5, "total_users": 6, "purchase_revenue": 2.5}
     lab.arrive({"ga_landing_page_channels": [late | unlike]}, run_id="sync-2")
     lab.arrive({"ga_page_scrolls": [row for row in raw["ga_page_scrolls"] if row["date"] == second]}, deleted=True)
     lab.run("etl-3")

@@ -87,13 +87,19 @@ def unnamed_in_the_outer_select(tree: exp.Expression) -> Iterator[str]:
 
 
 def star_of_a_table(tree: exp.Expression) -> Iterator[str]:
-    """A column that is added later must not change a statement; of its own CTEs a statement knows the columns."""
+    """A column that is added later must not change a statement; of its own CTEs a statement knows the columns, and of
+    rows that it reads from a table by a condition it names them.
+    """
     named = {cte.alias for cte in tree.find_all(exp.CTE)}
     for select in tree.find_all(exp.Select):
+        if isinstance(select.parent, exp.Subquery) and isinstance(select.parent.parent, exp.From):
+            continue
         joined = [select.args.get("from_"), *(select.args.get("joins") or [])]
         sources = [part.this for part in joined if part is not None]
         tables = {
-            source.alias_or_name for source in sources if isinstance(source, exp.Table) and not _is_cte(source, named)
+            source.alias_or_name
+            for source in sources
+            if _is_table(source, named) or (isinstance(source, exp.Subquery) and _is_all_of_a_table(source.this, named))
         }
         for found in select.expressions:
             qualifier = found.table if isinstance(found, exp.Column) and isinstance(found.this, exp.Star) else None
@@ -128,6 +134,15 @@ def lint(sql: str) -> list[str]:
     return [said for tree in trees for rule in RULES for said in rule(tree)]
 
 
+def _is_table(source: exp.Expression, named: set[str]) -> bool:
+    return isinstance(source, exp.Table) and not _is_cte(source, named)
+
+
+def _is_all_of_a_table(select: exp.Expression, named: set[str]) -> bool:
+    read = select.args.get("from_")
+    return bool(isinstance(select, exp.Select) and select.is_star and read and _is_table(read.this, named))
+
+
 def _is_cte(table: exp.Table, named: set[str]) -> bool:
     return not table.db and table.name in named
 
@@ -156,6 +171,7 @@ def _is_cte(table: exp.Table, named: set[str]) -> bool:
         ("SELECT * EXCEPT (a) FROM d.t", "columns"),
         ("SELECT t.* FROM d.t AS t", "columns"),
         ("WITH c AS (SELECT * FROM d.t) SELECT a FROM c", "columns"),
+        ("SELECT u.* FROM (SELECT t.* FROM d.t AS t) AS u", "columns"),
         ("SELECT c.a FROM c JOIN (SELECT t.* FROM d.t AS t) AS u ON TRUE", "columns"),
         ("MERGE d.t AS t USING d.s AS s ON t.a = s.a WHEN NOT MATCHED THEN INSERT ROW", "columns"),
         ("INSERT INTO d.t SELECT a FROM d.s", "columns"),

@@ -4,6 +4,8 @@ from shared.analytics.entities.entity import Entity
 
 _QUARTER = 92
 """The longest window of days that detectors of keywords and topics look back is 90."""
+_REST = 28
+"""A day on which there was nothing to tell has no row: that it was read is known once a later one is told of."""
 _YEAR = 400
 """Pieces are compared with the best of their last twelve whole months."""
 
@@ -30,6 +32,7 @@ SEARCH: tuple[Entity, ...] = (
             "ga_landing_page_channels",
         ),
         stock_days=_QUARTER,
+        late_days=_REST,
     ),
     Entity(
         "keyword_page",
@@ -54,6 +57,7 @@ SEARCH: tuple[Entity, ...] = (
         reads=("ga_landing_page_channels",),
         measure_in="raw.clicks",
         measure_out="metrics.clicks",
+        late_days=_REST,
     ),
     Entity(
         "content",
@@ -73,6 +77,7 @@ SEARCH: tuple[Entity, ...] = (
         ),
         reads=("search_console_queries", "ga_landing_pages", "ga_landing_page_channels", "ga_page_performance"),
         stock_days=_YEAR,
+        late_days=_REST,
     ),
     Entity(
         "content_group",
@@ -81,5 +86,6 @@ SEARCH: tuple[Entity, ...] = (
         keys=("pieces",),
         reads=("ga_landing_pages",),
         stock_days=_QUARTER,
+        late_days=_REST,
     ),
 )

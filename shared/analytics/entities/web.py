@@ -91,9 +91,7 @@ WEB: tuple[Entity, ...] = (
         "source_medium",
         "ga_traffic_sources",
         (*_NEW_TRAFFIC, "attributes"),
-        "CONCAT(raw.session_source, ' / ', raw.session_medium)",
-        "JSON_OBJECT('channel', ANY_VALUE(raw.session_default_channel_group))",
-        ("channel",),
+        keys=("channel",),
     ),
     Entity(
         "channel",

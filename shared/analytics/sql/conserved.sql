@@ -1,3 +1,4 @@
+{% from "analytics/sql/raw.jinja" import rows %}
 -- What went in and what came out, per measure and day: rows, and a sum that no aggregation may change; NULL where the
 -- metrics do not tell of it.
 WITH taken AS (
@@ -8,7 +9,7 @@ WITH taken AS (
     raw.date AS day,
     COUNT(*) AS rows_in,
     COALESCE(SUM({{ measure.taken }}), 0) AS measure_in
-  FROM `{{ dataset }}.{{ measure.table }}` AS raw
+  FROM {{ rows(dataset, measure.table) }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date
   {% if not loop.last %}

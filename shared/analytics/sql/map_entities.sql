@@ -7,7 +7,7 @@ USING (
     metrics.entity_id,
     MIN(metrics.date) AS first_seen,
     MAX(metrics.date) AS last_seen,
-    MAX(JSON_VALUE(metrics.attributes, '$.channel')) AS channel,
+    MAX_BY(JSON_VALUE(metrics.attributes, '$.channel'), metrics.date) AS channel,
     MAX_BY(
       JSON_VALUE(metrics.attributes, '$.title'),
       IF(JSON_VALUE(metrics.attributes, '$.title') IS NULL, NULL, metrics.date)
@@ -19,14 +19,14 @@ USING (
 ON target.entity_type = source.entity_type AND target.entity_id = source.entity_id
 WHEN MATCHED AND (
   target.first_seen > source.first_seen OR target.last_seen < source.last_seen
-  OR target.parent_id IS DISTINCT FROM COALESCE(source.channel, target.parent_id)
+  OR (source.last_seen >= target.last_seen AND target.parent_id IS DISTINCT FROM COALESCE(source.channel, target.parent_id))
   OR source.last_seen >= target.last_seen AND target.name IS DISTINCT FROM COALESCE(source.name, target.name)
 ) THEN UPDATE SET
   name = IF(source.last_seen >= target.last_seen, COALESCE(source.name, target.name), target.name),
   first_seen = LEAST(target.first_seen, source.first_seen),
   last_seen = GREATEST(target.last_seen, source.last_seen),
-  parent_type = IF(source.channel IS NULL, target.parent_type, 'channel'),
-  parent_id = COALESCE(source.channel, target.parent_id),
+  parent_type = IF(source.channel IS NULL OR source.last_seen < target.last_seen, target.parent_type, 'channel'),
+  parent_id = IF(source.channel IS NULL OR source.last_seen < target.last_seen, target.parent_id, source.channel),
   updated_at = @now
 WHEN NOT MATCHED THEN INSERT (
   tenant_id, entity_type, entity_id, name, source, source_collection, parent_type, parent_id,

@@ -1,4 +1,5 @@
-{% from "analytics/sql/ads/parts.jinja" import spelled %}
+{% from "analytics/sql/ads/parts.jinja" import as_compared %}
+{% from "analytics/sql/raw.jinja" import rows %}
 -- Campaigns of Google Ads, by id, and campaigns of Google Analytics that are the same -> the name that the campaign had
 -- first in Google Ads. So it stays one when it is renamed, and those of one name, one put in place of another, are one,
 -- as they are in Google Analytics. Campaigns of Google Analytics that are none of Google Ads keep their name.
@@ -6,10 +7,10 @@ WITH named AS (
   SELECT
     raw.campaign_id,
     raw.campaign_name AS name,
-    {{ spelled("raw.campaign_name") }} AS spelled,
+    {{ as_compared("raw.campaign_name") }} AS spelled,
     MIN(raw.date) AS since,
     MAX(raw.date) AS until
-  FROM `{{ dataset }}.google_ads_campaigns` AS raw
+  FROM {{ rows(dataset, "google_ads_campaigns") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 800 DAY)
   GROUP BY raw.campaign_id, raw.campaign_name
 ),
@@ -21,8 +22,8 @@ campaigns AS (
 visited AS (
   SELECT DISTINCT
     raw.session_campaign_name AS name,
-    {{ spelled("raw.session_campaign_name") }} AS spelled
-  FROM `{{ dataset }}.ga_traffic_sources` AS raw
+    {{ as_compared("raw.session_campaign_name") }} AS spelled
+  FROM {{ rows(dataset, "ga_traffic_sources") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 430 DAY)
 ),
 matched AS (
@@ -42,7 +43,7 @@ same AS (
 ),
 -- Campaigns of mails, which Google Analytics may have, too.
 mailed AS (
-  SELECT DISTINCT {{ spelled("COALESCE(sent.utm_campaign, sent.name)") }} AS spelled
+  SELECT DISTINCT {{ as_compared("COALESCE(sent.utm_campaign, sent.name)") }} AS spelled
   FROM (
     SELECT raw.utm_campaign, raw.name FROM `{{ dataset }}.ac_campaigns` AS raw
     UNION ALL

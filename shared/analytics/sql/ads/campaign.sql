@@ -1,4 +1,5 @@
-{% from "analytics/sql/ads/parts.jinja" import campaign, campaigns, known, money, possible, told_by, total %}
+{% from "analytics/sql/ads/parts.jinja" import campaign, campaigns, known, money, possible, summed %}
+{% from "analytics/sql/raw.jinja" import days_read, rows %}
 -- What a campaign brought as Google Analytics counts it, and what it cost and brought as Google Ads does.
 WITH visits AS (
   SELECT
@@ -9,9 +10,9 @@ WITH visits AS (
     SUM(raw.sessions) AS sessions,
     SUM(raw.engaged_sessions) AS engaged_sessions,
     SUM(raw.sessions) - SUM(raw.engaged_sessions) AS bounces,
-    {{ total("raw.key_events") }} AS conversions,
-    {{ total("raw.purchase_revenue") }} AS revenue
-  FROM `{{ dataset }}.ga_traffic_sources` AS raw
+    {{ summed("raw.key_events") }} AS conversions,
+    {{ summed("raw.purchase_revenue") }} AS revenue
+  FROM {{ rows(dataset, "ga_traffic_sources") }} AS raw
   LEFT JOIN {{ campaigns(dataset, "ga4") }} AS campaigns ON campaigns.alias = raw.session_campaign_name
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, entity_id
@@ -25,13 +26,13 @@ bought AS (
     SUM(raw.impressions) AS impressions,
     SUM(raw.clicks) AS clicks,
     {{ money("raw.cost") }} AS cost,
-    {{ total("raw.conversions") }} AS conversions,
+    {{ summed("raw.conversions") }} AS conversions,
     {{ money("raw.conversions_value") }} AS value,
     MAX(IF(raw.currency = @currency, raw.daily_budget, NULL)) AS daily_budget,
-    {{ total(possible()) }} AS possible,
-    {{ total("raw.search_lost_is_budget * " ~ possible()) }} AS lost_to_budget,
-    {{ total("raw.search_lost_is_rank * " ~ possible()) }} AS lost_to_rank
-  FROM `{{ dataset }}.google_ads_campaigns` AS raw
+    {{ summed(possible()) }} AS possible,
+    {{ summed("raw.search_lost_is_budget * " ~ possible()) }} AS lost_to_budget,
+    {{ summed("raw.search_lost_is_rank * " ~ possible()) }} AS lost_to_rank
+  FROM {{ rows(dataset, "google_ads_campaigns") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.campaign_id, raw.campaign_name
 ),
@@ -41,21 +42,21 @@ ads AS (
     {{ campaign() }} AS entity_id,
     SUM(raw.impressions) AS impressions,
     SUM(raw.clicks) AS clicks,
-    {{ total("raw.cost") }} AS cost,
-    {{ total("raw.conversions") }} AS conversions,
-    {{ total("raw.value") }} AS value,
-    {{ total("raw.daily_budget") }} AS daily_budget,
-    SAFE_DIVIDE({{ total("raw.lost_to_budget") }}, {{ total("raw.possible") }}) AS lost_to_budget,
-    SAFE_DIVIDE({{ total("raw.lost_to_rank") }}, {{ total("raw.possible") }}) AS lost_to_rank
+    {{ summed("raw.cost") }} AS cost,
+    {{ summed("raw.conversions") }} AS conversions,
+    {{ summed("raw.value") }} AS value,
+    {{ summed("raw.daily_budget") }} AS daily_budget,
+    SAFE_DIVIDE({{ summed("raw.lost_to_budget") }}, {{ summed("raw.possible") }}) AS lost_to_budget,
+    SAFE_DIVIDE({{ summed("raw.lost_to_rank") }}, {{ summed("raw.possible") }}) AS lost_to_rank
   FROM bought AS raw
   LEFT JOIN {{ campaigns(dataset, "google_ads") }} AS campaigns ON campaigns.alias = raw.campaign_id
   GROUP BY raw.date, entity_id
 ),
 visited AS (
-{{ told_by(dataset, "ga_traffic_sources") }}
+{{ days_read(dataset, "ga_traffic_sources") }}
 ),
 advertised AS (
-{{ told_by(dataset, "google_ads_campaigns") }}
+{{ days_read(dataset, "google_ads_campaigns") }}
 )
 SELECT
   COALESCE(visits.date, ads.date) AS date,

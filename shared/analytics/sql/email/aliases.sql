@@ -1,4 +1,5 @@
 {% from "analytics/sql/email/parts.jinja" import spelled %}
+{% from "analytics/sql/raw.jinja" import rows %}
 -- Campaigns of ActiveCampaign, and mails of its automations -> campaigns as Google Analytics calls them: by the
 -- utm_campaign of their links, by their name where the links carry none.
 WITH mails AS (
@@ -22,7 +23,7 @@ visited AS (
     {{ spelled("raw.session_campaign_name") }} AS spelled,
     raw.session_campaign_name AS name,
     SUM(raw.sessions) AS sessions
-  FROM `{{ dataset }}.ga_traffic_sources` AS raw
+  FROM {{ rows(dataset, "ga_traffic_sources") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 430 DAY)
   GROUP BY spelled, name
 ),

@@ -1,13 +1,14 @@
 {% from "analytics/sql/pages.jinja" import host, path %}
+{% from "analytics/sql/raw.jinja" import rows %}
 -- Pages by their address, as Search Console and the content pieces have it -> as Google Analytics spells them.
 WITH visited AS (
   SELECT raw.landing_page AS name, SUM(raw.sessions) AS sessions
-  FROM `{{ dataset }}.ga_landing_pages` AS raw
+  FROM {{ rows(dataset, "ga_landing_pages") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 430 DAY)
   GROUP BY raw.landing_page
   UNION ALL
   SELECT raw.page_path, SUM(raw.sessions)
-  FROM `{{ dataset }}.ga_page_performance` AS raw
+  FROM {{ rows(dataset, "ga_page_performance") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 430 DAY)
   GROUP BY raw.page_path
 ),
@@ -24,7 +25,7 @@ pages AS (
 ),
 addresses AS (
   SELECT DISTINCT 'search_console' AS source, raw.page AS alias
-  FROM `{{ dataset }}.search_console_queries` AS raw
+  FROM {{ rows(dataset, "search_console_queries") }} AS raw
   WHERE raw.date > DATE_SUB(@last_day, INTERVAL 430 DAY)
   UNION ALL
   -- What was published elsewhere is no page of ours.

@@ -1,28 +1,29 @@
 {% from "analytics/sql/pages.jinja" import path %}
-{% from "analytics/sql/search/parts.jinja" import pieces, position, queries, told_by, visits %}
+{% from "analytics/sql/raw.jinja" import days_read, rows %}
+{% from "analytics/sql/search/parts.jinja" import pieces, position, queries, visits %}
 -- A piece has a row for every day since it was published on which visits or searches were read, had it some or none;
 -- drafts have none.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
 viewed AS (
-  {{ told_by(dataset, "ga_page_performance") }}
+  {{ days_read(dataset, "ga_page_performance") }}
 ),
 searched AS (
-  {{ told_by(dataset, "search_console_queries") }}
+  {{ days_read(dataset, "search_console_queries") }}
 ),
 visited AS (
-  {{ told_by(dataset, "ga_landing_pages") }}
+  {{ days_read(dataset, "ga_landing_pages") }}
 ),
 by_channel AS (
-  {{ told_by(dataset, "ga_landing_page_channels") }}
+  {{ days_read(dataset, "ga_landing_page_channels") }}
 ),
 visits AS (
   {{ visits(dataset, "ga_landing_pages") }}
 ),
 views AS (
   SELECT raw.date AS day, {{ path("raw.page_path") }} AS path, SUM(raw.screen_page_views) AS views
-  FROM `{{ dataset }}.ga_page_performance` AS raw
+  FROM {{ rows(dataset, "ga_page_performance") }} AS raw
   WHERE raw.date BETWEEN @first_day AND @last_day
   GROUP BY day, path
 ),

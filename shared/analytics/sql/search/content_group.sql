@@ -1,11 +1,12 @@
-{% from "analytics/sql/search/parts.jinja" import pieces, told_by, visits %}
+{% from "analytics/sql/raw.jinja" import days_read %}
+{% from "analytics/sql/search/parts.jinja" import pieces, visits %}
 -- A hub and its spokes, those that are published, on days on which visits were read; a page counts once, however many
 -- pieces it holds.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
 visited AS (
-  {{ told_by(dataset, "ga_landing_pages") }}
+  {{ days_read(dataset, "ga_landing_pages") }}
 ),
 visits AS (
   {{ visits(dataset, "ga_landing_pages") }}

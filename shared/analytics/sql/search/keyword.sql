@@ -1,18 +1,19 @@
+{% from "analytics/sql/raw.jinja" import days_read, rows %}
 {% from "analytics/sql/search/parts.jinja" import checks, conversions, pieces, position, queries, searches, spelled,
-  term, told_by, tracked, visits %}
+  term, tracked, visits %}
 -- A tracked keyword has a row for each day that Search Console was read of, shown or not, and for every day where there
 -- is no Search Console; another search for the days on which it was shown, where it is shown often.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
 searched AS (
-  {{ told_by(dataset, "search_console_queries") }}
+  {{ days_read(dataset, "search_console_queries") }}
 ),
 advertised AS (
-  {{ told_by(dataset, "google_ads_campaigns") }}
+  {{ days_read(dataset, "google_ads_campaigns") }}
 ),
 visited AS (
-  {{ told_by(dataset, "ga_landing_page_channels") }}
+  {{ days_read(dataset, "ga_landing_page_channels") }}
 ),
 queries AS (
   {{ queries(dataset, days_before=27) }}
@@ -51,7 +52,7 @@ terms AS (
     SUM(raw.impressions) AS impressions,
     SUM(raw.clicks) AS clicks,
     SUM(IF(raw.currency = @currency, CAST(raw.cost AS NUMERIC), 0)) AS cost
-  FROM `{{ dataset }}.google_ads_search_terms` AS raw
+  FROM {{ rows(dataset, "google_ads_search_terms") }} AS raw
   WHERE raw.date BETWEEN @first_day AND @last_day
   GROUP BY day, keyword
 ),
@@ -62,7 +63,7 @@ exact AS (
     SUM(raw.impressions) AS impressions,
     SUM(raw.clicks) AS clicks,
     SUM(IF(raw.currency = @currency, CAST(raw.cost AS NUMERIC), 0)) AS cost
-  FROM `{{ dataset }}.google_ads_keywords` AS raw
+  FROM {{ rows(dataset, "google_ads_keywords") }} AS raw
   WHERE raw.date BETWEEN @first_day AND @last_day AND raw.match_type = 'EXACT'
   GROUP BY day, keyword
 ),

@@ -1,11 +1,12 @@
 {% from "analytics/sql/pages.jinja" import path %}
-{% from "analytics/sql/search/parts.jinja" import conversions, term, told_by, visits %}
+{% from "analytics/sql/raw.jinja" import days_read, rows %}
+{% from "analytics/sql/search/parts.jinja" import conversions, term, visits %}
 -- Searches for the brand, and all others: those that hold one of the tenant's brand terms.
 WITH calendar AS (
   SELECT day FROM UNNEST(@days) AS day
 ),
 visited AS (
-  {{ told_by(dataset, "ga_landing_page_channels") }}
+  {{ days_read(dataset, "ga_landing_page_channels") }}
 ),
 organic AS (
   {{ visits(dataset, "ga_landing_page_channels", "Organic Search") }}
@@ -17,7 +18,7 @@ clicked AS (
     {{ path("raw.page") }} AS path,
     SUM(raw.clicks) AS clicks,
     SUM(raw.impressions) AS impressions
-  FROM `{{ dataset }}.search_console_queries` AS raw
+  FROM {{ rows(dataset, "search_console_queries") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, keyword, path
 ),

@@ -1,6 +1,6 @@
 {% from "analytics/sql/pages.jinja" import page_type %}
 {% from "analytics/sql/search/parts.jinja" import pieces, position, queries, searches, spelled, tracked %}
--- The pages that were shown for each keyword, on days on which they were.
+-- The pages that were shown for each keyword, on days on which they were: by their path, however they are spelled.
 WITH queries AS (
   {{ queries(dataset, days_before=27) }}
 ),
@@ -23,7 +23,7 @@ spelled AS (
 )
 SELECT
   queries.day AS date,
-  CONCAT(queries.keyword, ' | ', COALESCE(spelled.name, queries.path)) AS entity_id,
+  CONCAT(queries.keyword, ' | ', queries.path) AS entity_id,
   queries.clicks,
   queries.impressions,
   {{ position("queries") }} AS position,

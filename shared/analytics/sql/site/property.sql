@@ -1,4 +1,5 @@
 {% from "analytics/sql/payments/parts.jinja" import given_back, orders, payments, spendings, total %}
+{% from "analytics/sql/raw.jinja" import rows %}
 -- The site as a whole: its traffic as Google Analytics counts it, and what Stripe took. A day that a source does not
 -- tell of has NULL in its columns; 0 is none. Who is new, and what customers are worth, needs what came before the days.
 WITH traffic AS (
@@ -13,7 +14,7 @@ WITH traffic AS (
     SUM(raw.sessions) - SUM(raw.engaged_sessions) AS bounces,
     {{ total("CAST(raw.key_events AS NUMERIC)") }} AS conversions,
     {{ total("CAST(raw.purchase_revenue AS NUMERIC)") }} AS revenue
-  FROM `{{ dataset }}.ga_property_totals` AS raw
+  FROM {{ rows(dataset, "ga_property_totals") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.property_id
 ),
@@ -23,7 +24,7 @@ purchases AS (
     raw.date AS day,
     raw.property_id,
     SUM(IF(raw.event_name = 'purchase', raw.event_count, 0)) AS purchase_events
-  FROM `{{ dataset }}.ga_funnel_events` AS raw
+  FROM {{ rows(dataset, "ga_funnel_events") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.property_id
 ),
@@ -34,7 +35,7 @@ repeats AS (
     SUM(raw.ecommerce_purchases - 1) AS duplicate_purchases,
     {{ total("CAST(raw.purchase_revenue * (raw.ecommerce_purchases - 1) / raw.ecommerce_purchases AS NUMERIC)") }}
       AS duplicate_revenue
-  FROM `{{ dataset }}.ga_repeated_transactions` AS raw
+  FROM {{ rows(dataset, "ga_repeated_transactions") }} AS raw
   WHERE raw.date IN UNNEST(@days)
     AND raw.ecommerce_purchases > 0
     -- Purchases without an id are not one transaction.
@@ -51,7 +52,7 @@ orders AS (
 -- tells of would know no sums of traffic: the days of its month before it, or of the last week of the month before, have
 -- no row, and older ones serve windows of months.
 begun AS (
-  SELECT MIN(raw.date) AS told_from FROM `{{ dataset }}.ga_property_totals` AS raw
+  SELECT MIN(raw.date) AS told_from FROM {{ rows(dataset, "ga_property_totals") }} AS raw
 ),
 calendar AS (
   SELECT day

@@ -1,7 +1,7 @@
-{% from "analytics/sql/ads/parts.jinja" import money, told_by as advertised_by %}
+{% from "analytics/sql/ads/parts.jinja" import money %}
 {% from "analytics/sql/payments/parts.jinja" import orders, payments, spendings, states, subscriptions, told %}
+{% from "analytics/sql/raw.jinja" import days_read, days_told, rows %}
 {% from "analytics/sql/web/channels.jinja" import ads_channel, default_channel %}
-{% from "analytics/sql/web/parts.jinja" import told_by %}
 -- What a channel brought as Google Analytics counts it, what Google Ads took for it, and the buyers whom the tenant's own
 -- checkout says it won. On days that Google Analytics tells of; what customers are worth is as it stood that day.
 WITH visits AS (
@@ -14,21 +14,21 @@ WITH visits AS (
     SUM(raw.engaged_sessions) AS engaged_sessions,
     CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
     CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue
-  FROM `{{ dataset }}.ga_traffic_sources` AS raw
+  FROM {{ rows(dataset, "ga_traffic_sources") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, channel
 ),
 calendar AS (
-{{ told_by(dataset, "ga_traffic_sources") }}
+{{ days_told(dataset, "ga_traffic_sources") }}
 ),
 costs AS (
   SELECT raw.date AS day, {{ ads_channel("raw.channel_type") }} AS channel, {{ money("raw.cost") }} AS cost
-  FROM `{{ dataset }}.google_ads_campaigns` AS raw
+  FROM {{ rows(dataset, "google_ads_campaigns") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, channel
 ),
 advertised AS (
-{{ advertised_by(dataset, "google_ads_campaigns") }}
+{{ days_read(dataset, "google_ads_campaigns") }}
 ),
 payments AS (
 {{ payments(dataset) }}
@@ -151,7 +151,7 @@ SELECT
   COALESCE(visits.sessions - visits.engaged_sessions, 0) AS bounces,
   COALESCE(visits.conversions, 0) AS conversions,
   COALESCE(visits.revenue, 0) AS revenue,
-  CASE WHEN costs.day IS NOT NULL THEN costs.cost WHEN advertised.day IS NOT NULL THEN 0 END AS cost,
+  CASE WHEN costs.day IS NOT NULL THEN costs.cost WHEN advertised.is_read THEN 0 END AS cost,
   JSON_OBJECT(
     -- Since anybody is known to have been won by any channel.
     'new_customers', IF(

@@ -1,3 +1,4 @@
+{% from "analytics/sql/raw.jinja" import rows %}
 -- The checkout: entered by the sessions that began it, completed by those that bought. Other events may be there without.
 SELECT
   raw.date,
@@ -8,7 +9,7 @@ SELECT
     'cart_sessions', SUM(IF(raw.event_name = 'add_to_cart', raw.sessions, 0)),
     'step', 'purchase'
   ) AS attributes
-FROM `{{ dataset }}.ga_funnel_events` AS raw
+FROM {{ rows(dataset, "ga_funnel_events") }} AS raw
 WHERE raw.date IN UNNEST(@days)
 GROUP BY raw.date
 HAVING SUM(IF(raw.event_name IN ('add_to_cart', 'begin_checkout', 'purchase'), raw.sessions, 0)) > 0

@@ -1,3 +1,4 @@
+{% from "analytics/sql/raw.jinja" import rows %}
 -- A step is named by the event that it reaches: entered by the sessions of the event before, completed by its own.
 WITH steps AS (
   SELECT 'session_start' AS entered_by, 'view_item' AS completed_by UNION ALL
@@ -7,7 +8,7 @@ WITH steps AS (
 ),
 events AS (
   SELECT raw.date, raw.event_name, SUM(raw.sessions) AS sessions
-  FROM `{{ dataset }}.ga_funnel_events` AS raw
+  FROM {{ rows(dataset, "ga_funnel_events") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.event_name
 )

@@ -1,3 +1,4 @@
+{% from "analytics/sql/raw.jinja" import rows %}
 -- A step on one kind of device, as funnel_step; sessions of one that entered and of none that went on are 0, not unknown.
 WITH steps AS (
   SELECT 'session_start' AS entered_by, 'view_item' AS completed_by UNION ALL
@@ -7,7 +8,7 @@ WITH steps AS (
 ),
 events AS (
   SELECT raw.date, raw.event_name, raw.device_category, SUM(raw.sessions) AS sessions
-  FROM `{{ dataset }}.ga_funnel_event_devices` AS raw
+  FROM {{ rows(dataset, "ga_funnel_event_devices") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.event_name, raw.device_category
 )

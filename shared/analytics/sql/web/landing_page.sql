@@ -1,6 +1,7 @@
-{% from "analytics/sql/ads/parts.jinja" import money, told_by as advertised_by %}
+{% from "analytics/sql/ads/parts.jinja" import money %}
 {% from "analytics/sql/pages.jinja" import page_type, path %}
-{% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds, told_by %}
+{% from "analytics/sql/raw.jinja" import days_read, days_told, rows %}
+{% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds %}
 WITH visited AS (
   SELECT
     raw.date AS day,
@@ -11,7 +12,7 @@ WITH visited AS (
     CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
     CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue,
     {{ seconds() }} AS engagement_seconds
-  FROM `{{ dataset }}.ga_landing_pages` AS raw
+  FROM {{ rows(dataset, "ga_landing_pages") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, page
 ),
@@ -25,7 +26,7 @@ spelled AS (
 ),
 costs AS (
   SELECT raw.date AS day, {{ path("raw.final_url") }} AS path, {{ money("raw.cost") }} AS cost
-  FROM `{{ dataset }}.google_ads_landing_pages` AS raw
+  FROM {{ rows(dataset, "google_ads_landing_pages") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, path
 ),
@@ -35,7 +36,7 @@ spent AS (
   LEFT JOIN spelled ON spelled.day = costs.day AND spelled.path = costs.path
 ),
 advertised AS (
-{{ advertised_by(dataset, "google_ads_landing_pages") }}
+{{ days_read(dataset, "google_ads_landing_pages", later=3) }}
 ),
 -- Clicks on an ad may come to nothing on a day: then the page has a cost and no visit.
 entered AS (
@@ -53,12 +54,15 @@ brought AS (
 {{ brought(dataset) }}
 ),
 brought_days AS (
-{{ told_by(dataset, "ga_landing_page_channels") }}
+{{ days_told(dataset, "ga_landing_page_channels") }}
 ),
 -- The title that most people saw, of those that tell of an error.
 errors AS (
-  SELECT raw.date AS day, raw.page_path AS page, MAX_BY(raw.page_title, raw.screen_page_views) AS title
-  FROM `{{ dataset }}.ga_error_pages` AS raw
+  SELECT
+    raw.date AS day,
+    raw.page_path AS page,
+    ARRAY_AGG(raw.page_title ORDER BY raw.screen_page_views DESC, raw.page_title LIMIT 1)[OFFSET(0)] AS title
+  FROM {{ rows(dataset, "ga_error_pages") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, page
 )
@@ -71,7 +75,7 @@ SELECT
   entered.sessions - entered.engaged_sessions AS bounces,
   entered.conversions,
   entered.revenue,
-  CASE WHEN spent.page IS NOT NULL THEN spent.cost WHEN advertised.day IS NOT NULL THEN 0 END AS cost,
+  CASE WHEN spent.page IS NOT NULL THEN spent.cost WHEN advertised.is_read THEN 0 END AS cost,
   JSON_OBJECT(
     'engagement_seconds', entered.engagement_seconds,
     'organic_conversions', CAST({{ none_if("brought_days", "brought.organic_conversions") }} AS FLOAT64),

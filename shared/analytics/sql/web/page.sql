@@ -1,4 +1,5 @@
-{% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds, told_by %}
+{% from "analytics/sql/raw.jinja" import days_told, rows %}
+{% from "analytics/sql/web/parts.jinja" import brought, none_if, seconds %}
 WITH visited AS (
   SELECT
     raw.date,
@@ -10,7 +11,7 @@ WITH visited AS (
     CAST(SUM(CAST(raw.key_events AS NUMERIC)) AS FLOAT64) AS conversions,
     CAST(SUM(CAST(raw.purchase_revenue AS NUMERIC)) AS FLOAT64) AS revenue,
     {{ seconds() }} AS engagement_seconds
-  FROM `{{ dataset }}.ga_page_performance` AS raw
+  FROM {{ rows(dataset, "ga_page_performance") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY raw.date, raw.page_path
 ),
@@ -18,16 +19,16 @@ brought AS (
 {{ brought(dataset) }}
 ),
 brought_days AS (
-{{ told_by(dataset, "ga_landing_page_channels") }}
+{{ days_told(dataset, "ga_landing_page_channels") }}
 ),
 scrolled AS (
   SELECT raw.date AS day, raw.page_path AS page, SUM(raw.event_count) AS events
-  FROM `{{ dataset }}.ga_page_scrolls` AS raw
+  FROM {{ rows(dataset, "ga_page_scrolls") }} AS raw
   WHERE raw.date IN UNNEST(@days)
   GROUP BY day, page
 ),
 scrolled_days AS (
-{{ told_by(dataset, "ga_page_scrolls") }}
+{{ days_told(dataset, "ga_page_scrolls") }}
 )
 SELECT
   visited.date,

@@ -1,3 +1,4 @@
+{% from "analytics/sql/raw.jinja" import rows %}
 SELECT
   raw.date,
   {{ entity.dimension }} AS entity_id,
@@ -17,6 +18,6 @@ SELECT
   {{ entity.attributes }} AS attributes
   {%- endif %}
 
-FROM `{{ dataset }}.{{ entity.table }}` AS raw
+FROM {{ rows(dataset, entity.table) }} AS raw
 WHERE raw.date IN UNNEST(@days)
 GROUP BY raw.date, {{ entity.dimension }}
