@@ -19,6 +19,7 @@ from infra.local.run import TENANT
 from infra.local.sample import Incident, Sample, shop
 from shared.detectors.catalogue import catalogue
 from shared.detectors.homes import sources_of
+from shared.ops.records import Arrivals
 from shared.runtime.clients import Clients
 from shared.schema.registry import streamed_records
 from shared.sources.source import source_collections
@@ -364,6 +365,9 @@ def test_second_sync_etl_and_detector_run_of_the_day_change_no_opportunity(
     synced = clients.progress.get(run_id)
     assert synced is not None
     assert synced.done > 0, "the restated days are pulled again"
+    ledger = [values for _, values in clients.ops.find("arrivals", where=[("run_id", "==", run_id)])]
+    assert sum(sum(Arrivals.model_validate(each).days_unchanged().values()) for each in ledger) == synced.done
+    assert sum(sum(Arrivals.model_validate(each).days().values()) for each in ledger) == 0, "nothing is written again"
     etl = clients.progress.get(f"etl-{run_id}")
     assert etl is not None
     assert etl.counts["days"] > 0

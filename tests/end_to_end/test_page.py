@@ -281,6 +281,7 @@ def test_sources_show_what_is_wrong_and_are_tested_by_a_button(clients: Clients,
     page = visit(viewport={"width": 390, "height": 844})
     cells, troubles = page.locator("#sources li"), page.locator("#troubles li")
     expect(cells.first).to_contain_text("4,208 rows lost")
+    expect(cells.first).to_have_attribute("data-state", "failed")
     expect(cells.last).to_contain_text("Not asked yet")
     expect(troubles).to_have_count(1)
     expect(troubles).to_contain_text("2 of 4,210 rows that the source reported came")
@@ -295,6 +296,26 @@ def test_sources_show_what_is_wrong_and_are_tested_by_a_button(clients: Clients,
     page.get_by_role("button", name="Sync", exact=True).click()
     expect(cells.last).to_contain_text("Credentials refused")
     expect(troubles.last).to_contain_text(f"secret scout-{tenant}-stripe")
+    expect(page.get_by_role("button", name="Sync", exact=True)).to_be_enabled()
+
+
+def test_a_sync_is_shown_on_its_source_while_it_runs(clients: Clients, tenant: str, visit: Any):
+    stored = clients.documents.get(f"tenants/{tenant}") or {}
+    clients.documents.put(f"tenants/{tenant}", {**stored, "sources": {"ga4": {"property_id": SAMPLE_PROPERTY}}})
+    page = visit()
+    cell = page.locator("#sources li")
+    expect(cell).to_have_attribute("data-state", "")
+    with clients.progress.track(f"sync-ga4-{tenant}-1", "sync", tenant) as tracker:
+        tracker.step("ga_page_performance", done=1234)
+        time.sleep(THROTTLE.total_seconds())
+        tracker.step("ga_page_performance")
+        expect(cell).to_contain_text("1,234 documents")
+        expect(cell).to_contain_text("ga_page_performance")
+        expect(cell).to_have_attribute("data-state", "running")
+        cell.get_by_role("button").click()
+        expect(page.locator("#source-sync")).to_be_disabled()
+    SourceStates(clients.ops).answered(tenant, "ga4", synced=True)
+    expect(cell).to_have_attribute("data-state", "done")
     expect(page.get_by_role("button", name="Sync", exact=True)).to_be_enabled()
 
 
