@@ -44,7 +44,12 @@ def changes(warehouse: Warehouse, dataset: str, tables: Sequence[str], since: da
         "analytics/sql/changed_days.sql",
         dataset=dataset,
         tables=[
-            {"name": name, "dated": is_dated(name), "lasting": getattr(_record(name), "lasting", True)}
+            {
+                "name": name,
+                "dated": is_dated(name),
+                "lasting": getattr(_record(name), "lasting", True),
+                "published": "published_at" in _record(name).model_fields,
+            }
             for name in tables
         ],
     )

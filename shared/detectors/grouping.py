@@ -36,7 +36,7 @@ PARENTS = {
     "source": ("source_medium",),
     "device": ("device",),
     "landing_page": ("landing_page", "page"),
-    "page": ("page", "landing_page", "content"),
+    "page": ("page", "landing_page"),
     "step": ("funnel_step",),
     "campaign": ("campaign",),
     "ad_group": ("ad_group",),
@@ -113,7 +113,7 @@ def _labels(entities: Entities, place: int | None) -> dict[str, str]:
 
 
 def _same_place(first: Finding, second: Finding) -> bool:
-    return {first.entity_type, second.entity_type} <= {"page", "landing_page", "content"}
+    return {first.entity_type, second.entity_type} <= {"page", "landing_page"}
 
 
 def _led(members: list[int], findings: list[Finding], lineage: _Lineage) -> dict[int, int]:

@@ -24,7 +24,7 @@ from tests.support.searches import BRAND_TERMS, OWN_DOMAINS, SILENT, TODAY, ago,
 GROUP = [group for group in GROUPS if group.name == "search"]
 NOW = datetime.combine(TODAY, time(12), UTC)
 UNTIL = ago(1)
-LATE = {ago(30), ago(4), "Blue Shoes", "red"}
+LATE = {ago(30), ago(4), "Blue Shoes", "red", "imported"}
 numbers = itertools.count()
 
 

@@ -166,6 +166,9 @@ def _pieces() -> Iterator[dict[str, Any]]:
     yield {**spoke, "content_id": "more", "title": "More", "url": f"{SITE}/a/index.html", **_published(30)}
     yield {**spoke, "content_id": "paper", "title": "On paper", "url": "", **_published(30)}
     yield {**spoke, "content_id": "guest", "title": "Elsewhere", "url": "https://magazine.example/a", **_published(30)}
+    # Written down long after it was published.
+    imported = {"created_at": at(2), "published_at": at(50), "status": "published", "url": f"{SITE}/imported"}
+    yield {**spoke, "content_id": "imported", "title": "Imported", **imported}
     yield {**spoke, "content_id": "blue", "title": "Blue", "url": f"{SITE}/blue", **_published(15)}
     yield {
         **spoke,

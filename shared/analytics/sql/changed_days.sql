@@ -27,8 +27,21 @@ FROM (
   {% else %}
   SELECT
     CAST(NULL AS DATE) AS day,
-    IF(log.old_data IS NULL, COALESCE(CAST(log.created_at AS DATE), CAST(log.timestamp AS DATE)), CAST(log.timestamp AS DATE))
-      AS stands_since
+    LEAST(
+      CAST(log.timestamp AS DATE),
+      IF(log.old_data IS NULL, COALESCE(CAST(log.created_at AS DATE), CAST(log.timestamp AS DATE)), CAST(log.timestamp AS DATE))
+      {%- if table.published %},
+      -- What was published before it came to be known, or is told to have been, has days since then.
+      IF(
+        COALESCE(JSON_VALUE(log.old_data, '$.published_at'), '') = COALESCE(JSON_VALUE(log.data, '$.published_at'), '')
+        AND COALESCE(JSON_VALUE(log.old_data, '$.status'), '') = COALESCE(JSON_VALUE(log.data, '$.status'), '')
+        AND log.old_data IS NOT NULL,
+        CAST(log.timestamp AS DATE),
+        COALESCE(CAST(log.published_at AS DATE), CAST(log.timestamp AS DATE))
+      )
+      {%- endif %}
+
+    ) AS stands_since
   FROM `{{ dataset }}.{{ table.name }}_raw_changelog` AS log
   WHERE log.appended_at >= @since
   {% endif %}

@@ -1,7 +1,8 @@
 """Raw objects of Stripe, one document each: the vendor's id is the document's, and `date` the UTC day it was made.
 
-Money is in the currency's own unit (12.34 dollars, 1234 yen): the adapter converts it once, exactly. What lives for
-years (customers, prices, subscriptions) is kept for ever: a partition's age is that of its objects' first day.
+Money is in the currency's own unit (12.34 dollars, 1234 yen): the adapter converts it once, exactly. All but
+disputes is kept for ever: what a customer is worth, and who is new, is told by all that was ever paid, which is little
+beside what is counted by day.
 """
 
 from datetime import datetime
@@ -71,7 +72,6 @@ class StripeCharge(StripeRow):
         "aso_tenant_{tenant_id}.stripe_charges",
         partition_by="date",
         cluster_by=("customer_id", "charge_id"),
-        retention_days=RETENTION_DAYS,
     )
 
 
@@ -92,7 +92,6 @@ class StripeRefund(StripeRow):
         "aso_tenant_{tenant_id}.stripe_refunds",
         partition_by="date",
         cluster_by=("charge_id",),
-        retention_days=RETENTION_DAYS,
     )
 
 
@@ -246,7 +245,6 @@ class StripeSubscriptionChange(StripeSubscribed):
         "aso_tenant_{tenant_id}.stripe_subscription_changes",
         partition_by="date",
         cluster_by=("subscription_id",),
-        retention_days=RETENTION_DAYS,
     )
 
 
@@ -305,5 +303,4 @@ class StripeInvoice(StripeRow):
         "aso_tenant_{tenant_id}.stripe_invoices",
         partition_by="date",
         cluster_by=("customer_id", "subscription_id"),
-        retention_days=RETENTION_DAYS,
     )

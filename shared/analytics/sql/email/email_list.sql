@@ -1,4 +1,4 @@
-{% from "analytics/sql/email/parts.jinja" import answers, earned, members, read, sum %}
+{% from "analytics/sql/email/parts.jinja" import answers, earned, members, read %}
 -- A list has a row for every day since somebody joined it. What a campaign to several lists brought is theirs in
 -- proportion to whom each could mail then: the vendor does not say who of which list answered.
 WITH calendar AS (
