@@ -22,6 +22,8 @@ STOCKS = frozenset(
     | {one.name for one in ATTRIBUTES.values() if one.kind == "stock"}
 )
 """Metrics that stand as they are on a day: a day without a row says nothing of them, where a flow was 0."""
+FOLDED = "(other)"
+"""What Google Analytics calls the rare values of a dimension together: they count, and are nothing to act on."""
 
 
 @dataclass
@@ -86,6 +88,12 @@ class Entities:
         if name == "entity_id":
             return self.ids
         return self.labels.get(name, np.full(len(self.ids), None, dtype=object))
+
+    @property
+    def is_one(self) -> NDArray[np.bool_]:
+        """False of what is many: those too small to be judged, and those that Google Analytics folded into one."""
+        one: NDArray[np.bool_] = np.array([FOLDED not in (name or "") for name in self.ids], dtype=bool)
+        return one & ~self.is_rest
 
     @property
     def oldest(self) -> Floats:

@@ -58,7 +58,7 @@ def judge(run: Run, detector: Detector, table: Table) -> Judged:
     if not len(names.entities.ids):
         return Judged(tested=0)
     guarded = expression.true(names.of(detector.guard)) & expression.true(names.of(detector.only or "TRUE"))
-    guarded &= ~names.entities.is_rest
+    guarded &= names.entities.is_one
     # A verdict on the whole reads sums over all entities, which are the same on each of them: the first one speaks.
     tested = np.flatnonzero(guarded)[: 1 if detector.reads else None]
     if not tested.size:

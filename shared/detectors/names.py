@@ -298,7 +298,7 @@ class Names:
         return ratio if rate.otherwise is None else np.where(np.isnan(ratio), rate.otherwise, ratio)
 
     def _peers(self, peers: Peers) -> Any:
-        among = expression.true(self.of(peers.among)) & ~self.entities.is_rest
+        among = expression.true(self.of(peers.among)) & self.entities.is_one
         values = np.where(among, np.asarray(self.of(peers.of), dtype=np.float64), np.nan)
         groups = np.zeros(len(values), dtype=object) if peers.over == "entity_type" else self._label(peers.over)
         names = peers.how in ("argmax", "argmin")

@@ -10,6 +10,7 @@ from shared.detectors.compiler import CLICK_CURVE
 from shared.detectors.coverage import Coverage
 from shared.detectors.declaration import Part, Peers
 from shared.detectors.entities import Entities
+from shared.detectors.judgement import Run, judge
 from shared.detectors.names import USUAL_CLICKS, Names, Table
 from shared.tenants.records import Tenant
 
@@ -127,3 +128,17 @@ def test_a_name_that_is_defined_by_itself_is_refused(ad_groups):
     detector = PAGE.model_copy(update={"entity_type": "ad_group", "measures": {"a": "b + 1", "b": "a + 1"}})
     with pytest.raises(ValueError, match="is defined by itself"):
         Names(detector, ad_groups).of("a")
+
+
+def test_what_google_analytics_folded_into_one_counts_and_is_neither_judged_nor_a_peer():
+    spans = {PAGE.span(window).key for window in PAGE.windows}
+    sums = {f"{span}_{name}": [900.0] * 3 for span in spans for name in ("sessions", "conversions", "revenue")}
+    pages = _entities("page", ["/a", "(other)", "(other) / mobile"], **sums)
+    pages.rows = np.ones((3, 35), dtype=bool)
+    table = _table(pages)
+    coverage = Coverage.of(date(2026, 10, 18), {"page": DAYS})
+    detector = PAGE.model_copy(update={"guard": "cur_sessions >= 1", "only": None})
+    assert judge(Run(table.tenant, "run-1", coverage, NOW), detector, table).tested == 1
+    peers = Peers(of="cur_sessions", among="cur_sessions >= 1", how="sum", at_least=1)
+    assert set(Names(detector.model_copy(update={"peers": {"peer": peers}}), table).of("peer")) == {900.0}
+    assert Names(detector, table).entities.value(PAGE.span("cur"), "sum", "sessions").sum() == 2700.0
