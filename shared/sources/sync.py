@@ -240,49 +240,47 @@ class Sync:
             self._publisher.publish(following)
             tracker.pause()
 
-        try:
-            for number, feed in enumerate(source.feeds[request.feed :], request.feed):
-                name = feed.collection.name
-                position = request.position if number == request.feed else ""
-                days, tally = Days(position), Tally(run.slice_began_at)
-                bare = self._raw.is_bare(feed, pull.tenant_id)
-                entry = Entry(
-                    pull.run_id, pull.tenant_id, request.source, name, tracker.progress.started_at, request.slice
-                )
-                asking = replace(pull, since=date.fromisoformat(run.since[name]))
-                tracker.step(name)
-                try:
-                    for asked_at, page in _asked(self._raw.pages(source, feed, asking, position)):
-                        stamp = stamped(pull.tenant_id, request.source, pull.run_id, asked_at)
-                        told = self._raw.write(feed, pull.tenant_id, page, stamp, bare, tally)
-                        tally.add(position, told)
-                        self._ledger.add(entry, tally, page)
-                        slice_.wrote(told)
-                        slice_.removed += self._raw.drop(feed, pull, page.gone, asked_at)
-                        if feed.restates and not bare:
-                            slice_.removed += self._raw.remove(feed, pull, days.complete(page, position))
-                        if page.following is not None:
-                            position = page.following
-                            if slice_.is_over:
-                                hand_over(number, days.resume_at(position))
-                                return slice_.counts
-                except CredentialsRefused:
-                    raise
-                except Rejected as error:
-                    # One report that the vendor will not give costs no other. It is due again at the next sync.
-                    self._ledger.refuse(entry, said(error))
-                    slice_.refused.append(error)
-                    if len(slice_.refused) == len(source.feeds):
-                        raise
-                if slice_.is_over and number + 1 < len(source.feeds):
-                    hand_over(number + 1, "")
-                    break
-        except Unavailable as error:
-            if slice_.pages == 0:
+        for number, feed in enumerate(source.feeds[request.feed :], request.feed):
+            name = feed.collection.name
+            position = request.position if number == request.feed else ""
+            days, tally = Days(position), Tally(run.slice_began_at)
+            bare = self._raw.is_bare(feed, pull.tenant_id)
+            entry = Entry(pull.run_id, pull.tenant_id, request.source, name, tracker.progress.started_at, request.slice)
+            asking = replace(pull, since=date.fromisoformat(run.since[name]))
+            tracker.step(name)
+            try:
+                for asked_at, page in _asked(self._raw.pages(source, feed, asking, position)):
+                    if isinstance(page, Unavailable):
+                        if slice_.pages == 0:
+                            raise page
+                        # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
+                        self._states.failed(request.tenant_id, request.source, page, request.run_id, again=True)
+                        hand_over(number, days.resume_at(position))
+                        return slice_.counts
+                    stamp = stamped(pull.tenant_id, request.source, pull.run_id, asked_at)
+                    told = self._raw.write(feed, pull.tenant_id, page, stamp, bare, tally)
+                    tally.add(position, told)
+                    self._ledger.add(entry, tally, page)
+                    slice_.wrote(told)
+                    slice_.removed += self._raw.drop(feed, pull, page.gone, asked_at)
+                    if feed.restates and not bare:
+                        slice_.removed += self._raw.remove(feed, pull, days.complete(page, position))
+                    if page.following is not None:
+                        position = page.following
+                        if slice_.is_over:
+                            hand_over(number, days.resume_at(position))
+                            return slice_.counts
+            except CredentialsRefused:
                 raise
-            # What was pulled stays pulled: repeating it would burn the quota that may just have run out.
-            self._states.failed(request.tenant_id, request.source, error, request.run_id, again=True)
-            hand_over(number, days.resume_at(position))
+            except Rejected as error:
+                # One report that the vendor will not give costs no other. It is due again at the next sync.
+                self._ledger.refuse(entry, said(error))
+                slice_.refused.append(error)
+                if len(slice_.refused) == len(source.feeds):
+                    raise
+            if slice_.is_over and number + 1 < len(source.feeds):
+                hand_over(number + 1, "")
+                break
         return slice_.counts
 
 
@@ -303,11 +301,18 @@ def stamped(tenant_id: str, source: str, run_id: str, asked_at: datetime) -> dic
     return {"tenant_id": tenant_id, "source": source, "sync_run_id": run_id, "synced_at": asked_at}
 
 
-def _asked(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page]]:
-    """Each page, and when it was asked for."""
+def _asked(pages: Iterator[Page]) -> Iterator[tuple[datetime, Page | Unavailable]]:
+    """Each page, and when it was asked for; last, where the source does not answer, why.
+
+    What fails while a page is written is no such end: some of it is there, which only the same slice tells anew.
+    """
     while True:
         asked_at = datetime.now(UTC)
-        page = next(pages, None)
+        try:
+            page = next(pages, None)
+        except Unavailable as error:
+            yield asked_at, error
+            return
         if page is None:
             return
         yield asked_at, page

@@ -8,12 +8,13 @@ import orjson
 import pytest
 
 from functions.sync_source.main import handle
-from shared.errors import BadRequest, CredentialsRefused, Rejected, Unavailable, UnknownTenant
+from shared.errors import BadRequest, CredentialsRefused, NotNow, Rejected, Unavailable, UnknownTenant
 from shared.ops.leases import Leases
 from shared.ops.progress import ProgressBook
 from shared.ops.records import NO_DAY, Arrivals
 from shared.schema.record import Collection
 from shared.sources import sync as module
+from shared.sources.activecampaign import MESSAGES
 from shared.sources.catalogue import HISTORY_DAYS, REACH_DAYS, SOURCES
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.records import SourceRow
@@ -416,6 +417,41 @@ def test_slice_that_crashed_is_repeated_and_its_pages_count_once(world: World, r
     world.run()
     for each in REPORTS[:2]:
         assert world.ledger(each).days() == calm.ledger(each).days()
+
+
+def fails_once(times: Iterator[bool], work: Any, first: Any = lambda *given: None) -> Any:
+    """Work that is not available where `times` says so; what it does before it fails is `first`."""
+
+    def worked(*given: Any) -> Any:
+        if next(times, False):
+            first(*given)
+            raise NotNow("Firestore is contended")
+        return work(*given)
+
+    return worked
+
+
+@pytest.mark.parametrize("failing", ["write", "ledger"])
+def test_page_that_could_not_be_written_or_told_whole_is_repeated_and_counts_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, failing: str
+):
+    monkeypatch.setattr(PlayedSource, "feeds", (MESSAGES,))
+    if failing == "write":
+        put = world.documents.put_many
+        second = iter((False, True))
+        world.documents.put_many = fails_once(second, put, lambda documents: put(documents[:1]))  # type: ignore
+    else:
+        transact, pages = world.ops.transact, iter((False, True))
+        told = fails_once(pages, transact)
+        world.ops.transact = lambda path, change: (  # type: ignore[method-assign]
+            told if path.startswith("arrivals/") else transact
+        )(path, change)
+    with pytest.raises(NotNow):
+        world.run()
+    world.run()
+    ledger = world.ledger(MESSAGES)
+    assert (ledger.days(), ledger.reported, ledger.complete) == ({"2026-01-01": 3, "2026-01-02": 2}, ROWS, True)
+    assert (world.cursor(MESSAGES), state(world)["state"]) == (TODAY, "connected")
 
 
 def test_hand_over_between_reports_begins_the_next_one_at_its_start(world: World):
