@@ -37,7 +37,10 @@ class CheckRequested(Message):
 
 
 class SyncRequested(Message):
-    """Pull a source in the run of this id; `feed` and `position` say where a slice goes on, which has a number."""
+    """Pull a source in the run of this id; a slice, which has a number, goes on in a collection at a position.
+
+    feed: the collection's number among those of the source, where its name is not known (any more).
+    """
 
     topic: ClassVar[str] = "sync-requested"
 
@@ -47,6 +50,7 @@ class SyncRequested(Message):
     run_id: str = Field(pattern=r"^[\w.-]{1,100}$")
     slice: int = Field(0, ge=0)
     feed: int = Field(0, ge=0)
+    collection_name: str = Field("", max_length=100)
     position: str = Field("", max_length=1_500)
 
 

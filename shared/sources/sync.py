@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -21,7 +21,7 @@ from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.raw import RawDocuments
 from shared.sources.runs import SyncRuns
 from shared.sources.slices import Days, Slice
-from shared.sources.source import Page, Pull, Source
+from shared.sources.source import Feed, Page, Pull, Source
 from shared.sources.states import SourceStates, said
 from shared.tenants.fan_out import Asked, ask_each
 from shared.tenants.records import SourceSettings
@@ -157,9 +157,11 @@ class Sync:
         for feed in self._sources[kind.name](tenant_id).feeds:
             name = feed.collection.name
             since = date.fromisoformat(run.since[name])
-            # Days before `since` that nobody has pulled yet, and what was refused, stay due.
-            if name not in failed and since <= self._cursors.due(tenant_id, kind, feed, run.account, today):
-                came = {*ledger[name].days(), *ledger[name].days_unchanged()} - {NO_DAY} if name in ledger else set()
+            # Days before `since` that nobody has pulled yet stay due, and what was refused, or is a collection only
+            # since a deployment in mid-run.
+            whole = name in ledger and ledger[name].complete and name not in failed
+            if whole and since <= self._cursors.due(tenant_id, kind, feed, run.account, today):
+                came = {*ledger[name].days(), *ledger[name].days_unchanged()} - {NO_DAY}
                 newest = date.fromisoformat(max(came)) if came else None
                 self._cursors.move(tenant_id, kind.name, feed, run.account, began, newest)
         self._ended(request, list(failed.values()))
@@ -226,6 +228,7 @@ class Sync:
 
     def _slice(self, request: SyncRequested, run: SyncRun, pull: Pull, tracker: Tracker) -> dict[str, int]:
         source = self._sources[request.source](request.tenant_id)
+        request = _placed(request, source.feeds)
         slice_ = Slice(self._clock, tracker, base=run.done)
         number, position, days, tally = request.feed, "", Days(""), Tally(run.slice_began_at)
         entry: Entry | None = None
@@ -234,7 +237,8 @@ class Sync:
             if entry is not None and position:
                 tally.cut(position)
                 self._ledger.cut(entry, tally)
-            changes = {"slice": request.slice + 1, "feed": feed, "position": position}
+            name = source.feeds[feed].collection.name
+            changes = {"slice": request.slice + 1, "feed": feed, "collection_name": name, "position": position}
             following = request.model_copy(update=changes)
             self._runs.hand_over(run, following, slice_.done)
             self._publisher.publish(following)
@@ -290,6 +294,14 @@ def kind_of(source: str) -> SourceKind:
         known = ", ".join(sorted(SOURCES))
         raise BadRequest("there is no such source", errors=[{"field": "source", "expected": f"one of: {known}"}])
     return SOURCES[source]
+
+
+def _placed(request: SyncRequested, feeds: Sequence[Feed]) -> SyncRequested:
+    """The message with its collection's number as it is now: a deployment in mid-run may add some, or take it away."""
+    names = [feed.collection.name for feed in feeds]
+    if request.collection_name in names:
+        return request.model_copy(update={"feed": names.index(request.collection_name)})
+    return request.model_copy(update={"position": ""}) if request.collection_name else request
 
 
 def _lease(tenant_id: str, source: str) -> str:

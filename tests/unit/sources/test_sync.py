@@ -463,6 +463,28 @@ def test_hand_over_between_reports_begins_the_next_one_at_its_start(world: World
     assert (handed.feed, handed.position) == (1, "")
 
 
+@pytest.mark.parametrize(
+    ("then", "goes_on"),
+    [((0, 5, 1, 2), (REPORTS[2], "2")), ((0, 2, 1), (REPORTS[2], "2")), ((0, 1, 3), (REPORTS[3], ""))],
+    ids=["one is added", "they are in another order", "the one at work is taken away"],
+)
+def test_reports_that_a_deployment_changes_in_mid_run_lose_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, then: tuple[int, ...], goes_on: tuple[Feed, str]
+):
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:3])
+    world.source.broken = (REPORTS[2].collection.name, "2")
+    world.run()
+    asked, world.source.broken = len(world.source.seen), None
+    monkeypatch.setattr(PlayedSource, "feeds", tuple(REPORTS[number] for number in then))
+    world.finish()
+    report, position = goes_on
+    assert world.source.seen[asked] == (report.collection.name, position)
+    for number in then:
+        assert world.cursor(REPORTS[number]) == (None if number == 5 else TODAY)
+    world.run(run_id="run-2")
+    assert world.cursor(REPORTS[then[1]]) == TODAY
+
+
 # --- cursor ----------------------------------------------------------------------------------------------------------
 
 
