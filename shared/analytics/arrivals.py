@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
-from shared.analytics.arrival_days import ArrivalDays
+from shared.analytics.arrival_days import ArrivalDays, Missing
 from shared.analytics.records import ArrivalDay
 from shared.errors import NotNow
 from shared.ops.records import NO_DAY, Arrivals, StageCount, iso_day
 from shared.ops.stage_counts import stage_count
-from shared.schema.ports import Documents, Warehouse
+from shared.schema.ports import Documents, Values, Warehouse
 from shared.schema.sql import render
 from shared.sources.source import source_collections
 
@@ -61,13 +62,9 @@ class ArrivalCheck:
         missing = ArrivalDays(self._warehouse, tenant_id).missing(day)
         for run_id in sync_run_ids:
             for path, values in list(self._ops.find("arrivals", where=[("run_id", "==", run_id)])):
-                entry = Arrivals.model_validate(values)
-                found = missing.get(entry.collection_name)
+                found = missing.get(values["collection_name"])
                 if found is not None:
-                    # Days that are older than any that is kept are in the sync's own ledger alone.
-                    lost = max(found.rows, entry.lost or 0)
-                    told = entry.model_copy(update={"lost": lost, "unaggregated": found.unaggregated})
-                    self._ops.put(path, told.document())
+                    self._ops.transact(path, partial(_told, found))
 
     def _streamed(
         self, tenant_id: str, sync_run_id: str, ledger: Sequence[Arrivals]
@@ -111,13 +108,22 @@ class ArrivalCheck:
                 )
         ArrivalDays(self._warehouse, tenant_id).keep(kept)
         for entry in ledger:
-            missing = max(_missing(entry, streamed), 0)
-            self._ops.put(
-                f"arrivals/{entry.run_id}:{entry.collection_name}",
-                entry.model_copy(
-                    update={"arrived": _total(entry, streamed).arrived, "lost": missing + _not_written(entry)}
-                ).document(),
-            )
+            lost = _missing(entry, streamed) + _not_written(entry)
+            looked = partial(_looked, entry.finished_at, {"arrived": _total(entry, streamed).arrived, "lost": lost})
+            self._ops.transact(f"arrivals/{entry.run_id}:{entry.collection_name}", looked)
+
+
+def _looked(finished_at: datetime, found: Values, there: Values | None) -> Values | None:
+    """An entry with what was found of it; None where its sync, tried again meanwhile, has gone on."""
+    return {**there, **found} if there is not None and there["finished_at"] == finished_at else None
+
+
+def _told(found: Missing, there: Values | None) -> Values | None:
+    """An entry with what is missing of its collection; None where its sync went on after somebody looked."""
+    if there is None or there.get("arrived") is None:
+        return None
+    # Days that are older than any that is kept are in the sync's own ledger alone.
+    return {**there, "lost": max(found.rows, there["lost"] or 0), "unaggregated": found.unaggregated}
 
 
 def _counts(entry: Arrivals, streamed: dict[tuple[str, str], _Streamed]) -> list[StageCount]:

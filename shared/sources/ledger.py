@@ -112,9 +112,9 @@ class Ledger:
             told = asdict(entry)
             told.pop("slice")
             before = found or {}
-            return Arrivals.model_validate(
-                {**before, **told, **change(before), "finished_at": datetime.now(UTC)}
-            ).document()
+            # What the ETL found of an attempt that failed is not said of what comes behind it.
+            told |= {"arrived": None, "lost": None, "unaggregated": 0, "finished_at": datetime.now(UTC)}
+            return Arrivals.model_validate({**before, **change(before), **told}).document()
 
         self._ops.transact(entry.path, changed)
 

@@ -370,6 +370,41 @@ def test_what_a_sync_that_failed_was_yet_to_bring_is_not_lost(world: World):
     assert [(count.stage, count.note) for count in counts] == [("stream", None)]
 
 
+@pytest.mark.parametrize("statement", ["AS arrived", "AS missing"])
+def test_a_sync_that_goes_on_while_it_is_looked_at_keeps_its_own_ledger(world: World, statement: str):
+    world.write_ledger(failed="GA4 refused the request")
+    world.progress.request("sync-1", "sync", "demo")
+    world.ops.documents["progress/sync-1"]["status"] = "failed"
+    path = "arrivals/sync-1:ga_page_performance"
+    went_on = Arrivals.model_validate(world.ops.documents[path]).model_copy(
+        update={
+            "pages": {"0": {"2026-01-04": 9}},
+            "complete": True,
+            "failed": None,
+            "finished_at": world.now + PATIENCE,
+        }
+    )
+    found = {"AS arrived": {"day": date(2026, 1, 4), "arrived": 3, "refused": 0}, "AS missing": {"missing": 5}}
+
+    def meanwhile(**parameters: Any) -> list[dict[str, Any]]:
+        world.ops.put(path, went_on.document())
+        return [{"collection_name": "ga_page_performance", "unaggregated": 2, **found[statement]}]
+
+    world.warehouse.answers[statement] = meanwhile
+    world.etl.run("demo", "etl-1")
+    assert world.ops.documents[path] == went_on.document()
+
+
+def test_what_is_said_of_a_ledger_leaves_the_rest_of_it(world: World):
+    world.write_ledger()
+    before = dict(world.ops.documents["arrivals/sync-1:ga_page_performance"])
+    missing = {"collection_name": "ga_page_performance", "missing": 5, "unaggregated": 2}
+    world.warehouse.answers["AS missing"] = [missing]
+    world.etl.run("demo", "etl-1", "sync-1")
+    told = {"arrived": 3, "lost": 5, "unaggregated": 2}
+    assert world.ops.documents["arrivals/sync-1:ga_page_performance"] == before | told
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"currency": "EUR"}, {"brand_terms": ["shop"]}, {"own_domains": ["shop.example"]}],
