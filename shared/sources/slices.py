@@ -16,10 +16,10 @@ class Days:
     """Which days of a feed are known whole while its pages come in the order of days.
 
     A slice that goes on somewhere in the middle may begin with the end of a day whose beginning it never saw: its first
-    day is never called complete.
+    day is never called complete. began_at: where the slice began in this feed; None where it began in one before.
     """
 
-    def __init__(self, began_at: str) -> None:
+    def __init__(self, began_at: str | None) -> None:
         self._began_at = began_at
         self._cut: str | None = None
         self._open: dict[str, set[str]] = {}

@@ -230,11 +230,9 @@ class Sync:
         source = self._sources[request.source](request.tenant_id)
         request = _placed(request, source.feeds)
         slice_ = Slice(self._clock, tracker, base=run.done)
-        number, position, days, tally = request.feed, "", Days(""), Tally(run.slice_began_at)
-        entry: Entry | None = None
 
         def hand_over(feed: int, position: str) -> None:
-            if entry is not None and position:
+            if feed == number:
                 tally.cut(position)
                 self._ledger.cut(entry, tally)
             name = source.feeds[feed].collection.name
@@ -247,7 +245,7 @@ class Sync:
         for number, feed in enumerate(source.feeds[request.feed :], request.feed):
             name = feed.collection.name
             position = request.position if number == request.feed else ""
-            days, tally = Days(position), Tally(run.slice_began_at)
+            days, tally = Days(position if number == request.feed else None), Tally(run.slice_began_at)
             bare = self._raw.is_bare(feed, pull.tenant_id)
             entry = Entry(pull.run_id, pull.tenant_id, request.source, name, tracker.progress.started_at, request.slice)
             asking = replace(pull, since=date.fromisoformat(run.since[name]))

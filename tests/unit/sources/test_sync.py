@@ -257,6 +257,24 @@ def test_a_day_cut_by_a_slice_is_pulled_whole_again_before_rows_of_it_are_remove
     assert len([name for name in world.raw if name.startswith(f"tenants/demo/{FIRST}/")]) == ROWS
 
 
+def test_a_slice_that_ends_with_the_first_page_of_a_feed_leaves_no_row_that_is_reported_no_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:2])
+    world.source.rows, world.source.days = 6, [f"2026-01-0{1 + n // PAGE}" for n in range(6)]
+    world.run()
+    world.source.names = {f"row-{n}": f"new-{n}" for n in (1, 3, 5)}
+    world.source.broken = (REPORTS[1].collection.name, "2")
+    world.run(run_id="run-2", since="2026-01-01")
+    world.source.broken = None
+    world.finish()
+    for report in REPORTS[:2]:
+        left = {path.rpartition("/")[2] for path in world.raw if f"/{report.collection.name}/" in path}
+        assert left == {"row-0", "new-1", "row-2", "new-3", "row-4", "new-5"}
+        ledger = world.ledger(report, "run-2")
+        assert (sum(ledger.days().values()), sum(ledger.days_unchanged().values())) == (3, 3)
+
+
 @pytest.mark.parametrize("rows", range(1, 10))
 @pytest.mark.parametrize("broken", ["2", "4", "6", "8"])
 @pytest.mark.parametrize("again", [False, True])
