@@ -498,7 +498,8 @@ def expected(lab, entity_type):
         first = max(begun, TODAY - timedelta(days=STOCKS[entity_type]))
         return getattr(books, entity_type)(span(first, YESTERDAY))
     if entity_type == "property":
-        days = [day for day in span(TODAY - timedelta(days=800), YESTERDAY) if day not in before_analytics(lab)]
+        left_out = before_analytics(lab)
+        days = [day for day in span(TODAY - timedelta(days=800), YESTERDAY) if day not in left_out]
         return {(day, PROPERTY): row for day, row in books.property(days).items()}
     return getattr(books, entity_type)()
 

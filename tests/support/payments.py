@@ -121,18 +121,18 @@ class Books:
 
     def property(self, days: Iterable[date]) -> dict[date, dict[str, Any]]:
         first = min(day_of(one) for one in self.charges)
+        lost = [one for one in self.disputes if one["status"][:8] != "warning_" and one["status"] != "prevented"]
+        of_day = [by_day(listed) for listed in (self.paid, self.refunds, lost, self.orders)]
+        worths = sorted(
+            (day_of(orders[0]), self.spent_within(buyer, 90))
+            for buyer, orders in self.by_buyer.items()
+            if self.money(orders[0], "amount_captured") > 0
+        )
         found = {}
         for day in days:
             if day < first:
                 continue
-            paid = [one for one in self.paid if day_of(one) == day]
-            refunds = [one for one in self.refunds if day_of(one) == day]
-            disputes = [
-                one
-                for one in self.disputes
-                if day_of(one) == day and one["status"][:8] != "warning_" and one["status"] != "prevented"
-            ]
-            orders = [one for one in self.orders if day_of(one) == day]
+            paid, refunds, disputes, orders = (listed[day] for listed in of_day)
             known = [one for one in orders if self.buyer(one)]
             new = [one for one in known if self.by_buyer[self.buyer(one)][0] is one]
             cheaper = [one for one in orders if self.discount(one) > 0]
@@ -148,17 +148,9 @@ class Books:
                 "discounted_orders": len(cheaper),
                 "discount_amount": sum((self.discount(one) for one in cheaper), NONE),
                 "discounted_revenue": sum((self.money(one, "amount_captured") for one in cheaper), NONE),
-                "ltv_90d": self._worth(day - timedelta(days=455), day - timedelta(days=90)),
+                "ltv_90d": worth(worths, day - timedelta(days=455), day - timedelta(days=90)),
             }
         return found
-
-    def _worth(self, first: date, last: date) -> Decimal | None:
-        worths = [
-            self.spent_within(buyer, 90)
-            for buyer, orders in self.by_buyer.items()
-            if first <= day_of(orders[0]) <= last and self.money(orders[0], "amount_captured") > 0
-        ]
-        return sum(worths, NONE) / len(worths) if worths else None
 
     def spent_within(self, buyer: Any, days: int) -> Decimal:
         if (buyer, days) not in self.worths:
@@ -554,3 +546,16 @@ PLAN = (
 
 def day_of(one: Fields) -> date:
     return date.fromisoformat(one["date"])
+
+
+def by_day(listed: Iterable[Fields]) -> defaultdict[date, list[Fields]]:
+    found = defaultdict[date, list[Fields]](list)
+    for one in listed:
+        found[day_of(one)].append(one)
+    return found
+
+
+def worth(worths: list[tuple[date, Decimal]], first: date, last: date) -> Decimal | None:
+    """What buyers of these days spent on average."""
+    own = [amount for day, amount in worths if first <= day <= last]
+    return sum(own, NONE) / len(own) if own else None
