@@ -61,9 +61,8 @@ class SyncRuns:
     ) -> Progress | None:
         """A run that lives and does the same, also one that failed and is tried again."""
         for run in works(self._ops, tenant_id):
-            lives = is_alive(run, now) or (
-                run.status == "failed" and state is not None and state.run_id == run.run_id and tried_again(state, now)
-            )
+            waits = run.status == "failed" and state is not None and state.again and state.run_id == run.run_id
+            lives = is_alive(run, now) or (waits and now - run.updated_at < ALIVE["sync"])
             if lives and is_of(run, "sync", source, tenant_id):
                 found = self._ops.get(_path(run.run_id))
                 if found and not found.get("ended") and found.get("asked_since") == _iso(since):

@@ -36,7 +36,7 @@ class SourceStates:
     def failed(self, tenant_id: str, source: str, error: AppError, run_id: str = "", again: bool = False) -> None:
         """It refused the credentials, or the request, or did not answer; again: its run is tried again by itself."""
         state: State = "refused" if isinstance(error, CredentialsRefused) else "failing"
-        changes: dict[str, Any] = {"again": again}
+        changes: dict[str, Any] = {"again": True} if again else {}
         seconds = error.fields.get("retry_after_seconds")
         if seconds is not None:
             changes["not_before"] = self._now() + timedelta(seconds=seconds)
@@ -60,7 +60,17 @@ class SourceStates:
         def change(found: dict[str, Any] | None) -> dict[str, Any]:
             before = found or {}
             since = before["since"] if before.get("state") == state else at
-            kept = {name: before[name] for name in ("account", "synced_at") if before.get(name)}
+            names = ["account", "synced_at"]
+            if not run_id:
+                # A test knows nothing of the run that is tried again.
+                names += ["run_id", "again"]
+            if state != "connected":
+                # When it may be asked again: what fails meanwhile brings that no nearer.
+                names += ["not_before"]
+            kept = {name: before[name] for name in names if before.get(name)}
+            told = {"run_id": run_id, **kept, **changes}
+            if "not_before" in kept:
+                told["not_before"] = max(kept["not_before"], told["not_before"])
             return SourceState.model_validate(
                 {
                     "tenant_id": tenant_id,
@@ -68,10 +78,8 @@ class SourceStates:
                     "state": state,
                     "message": message,
                     "since": since,
-                    "run_id": run_id,
                     "updated_at": at,
-                    **kept,
-                    **changes,
+                    **told,
                 }
             ).document()
 

@@ -129,10 +129,11 @@ class Sync:
             with self._progress.track(run_id, "sync", tenant_id) as tracker:
                 outcome = dict[str, int]()
                 with self._watched(request):
+                    if not run.ended:
+                        self._states.wait(tenant_id, request.source)
                     first_day = min(map(date.fromisoformat, run.since.values()))
                     pull = self.pull(tenant_id, request.source, run_id, first_day, settings)
                     if not run.ended:
-                        self._states.wait(tenant_id, request.source)
                         outcome = self._slice(request, run, pull, tracker)
                         if tracker.progress.status != "running":
                             return outcome

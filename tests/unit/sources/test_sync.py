@@ -709,7 +709,7 @@ def test_message_that_could_not_be_published_is_published_when_somebody_asks_aga
     assert [message.run_id for message in world.publisher.messages] == [run_id]  # type: ignore[attr-defined]
 
 
-def unreachable(message: Any) -> None:
+def unreachable(*given: Any) -> Any:
     raise Unavailable("Pub/Sub is not available")
 
 
@@ -1052,3 +1052,35 @@ def test_source_that_says_when_to_come_back_is_not_asked_before(world: World):
     world.finish()
     assert (state(world)["state"], state(world)["not_before"]) == ("connected", None)
     assert world.published[-1] == "SourceSynced"
+
+
+@pytest.mark.parametrize("fault", ["a check", "a check of refused credentials", "no credentials"])
+def test_what_fails_meanwhile_brings_that_time_no_nearer_and_hides_no_run_that_waits(world: World, fault: str):
+    [run_id] = ask(world)
+    world.source.broken = (FIRST, "")
+    world.source.error = Unavailable("GA4 is not available", retry_after_seconds=7_200)
+    with pytest.raises(Unavailable):
+        world.run(run_id=run_id)
+    not_before = state(world)["not_before"]
+    if fault == "no credentials":
+        world.sync.pull = unreachable  # type: ignore[method-assign]
+        with pytest.raises(Unavailable, match="at the earliest"):
+            world.run(run_id=run_id)
+    else:
+        refused = CredentialsRefused("GA4 refused the credentials")
+        world.source.error = refused if "refused" in fault else Unavailable("GA4 is away", retry_after_seconds=1)
+        with pytest.raises(type(world.source.error)):
+            world.sync.check("demo", "ga4")
+    assert state(world)["not_before"] >= not_before
+    assert ask(world) == [run_id]
+
+
+def test_a_check_does_not_prolong_the_life_of_a_run_that_died(world: World):
+    [run_id] = ask(world)
+    world.source.broken = (FIRST, "")
+    with pytest.raises(Unavailable):
+        world.run(run_id=run_id)
+    world.ops.documents[f"progress/{run_id}"]["updated_at"] -= timedelta(minutes=21)
+    with pytest.raises(Unavailable):
+        world.sync.check("demo", "ga4")
+    assert ask(world) != [run_id]
