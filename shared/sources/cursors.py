@@ -1,5 +1,6 @@
 """How far each feed of a tenant's source was pulled, of which of the vendor's accounts."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from shared.ops.records import Cursor
@@ -43,13 +44,19 @@ class Cursors:
         )
         self._ops.put(_path(tenant_id, source, feed), cursor.document())
 
+    def part(self, tenant_id: str, source: str, feeds: Sequence[Feed]) -> None:
+        """Forget the cursor of all feeds once each has its own: one that is added later begins with its history."""
+        of_all = _path(tenant_id, source)
+        if self._ops.get(of_all) and all(self._ops.get(_path(tenant_id, source, feed)) for feed in feeds):
+            self._ops.delete(of_all)
+
     def _until(self, tenant_id: str, source: str, feed: Feed, account: str) -> date | None:
         # One without a collection is of all, and of an account that nobody noted: so they were kept once.
-        found = self._ops.get(_path(tenant_id, source, feed)) or self._ops.get(f"cursors/{tenant_id}:{source}")
+        found = self._ops.get(_path(tenant_id, source, feed)) or self._ops.get(_path(tenant_id, source))
         if found is None or (found.get("account") or account) != account:
             return None
         return date.fromisoformat(found["synced_until"])
 
 
-def _path(tenant_id: str, source: str, feed: Feed) -> str:
-    return f"cursors/{tenant_id}:{source}:{feed.collection.name}"
+def _path(tenant_id: str, source: str, feed: Feed | None = None) -> str:
+    return f"cursors/{tenant_id}:{source}" + (f":{feed.collection.name}" if feed else "")

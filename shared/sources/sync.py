@@ -155,7 +155,8 @@ class Sync:
         self._publisher.publish(SourceSynced(tenant_id=tenant_id, source=kind.name, run_id=run.run_id))
         ledger = self._ledger.of(run.run_id)
         failed = {name: short for name, entry in ledger.items() if (short := shortage(entry))}
-        for feed in self._sources[kind.name](tenant_id).feeds:
+        feeds = self._sources[kind.name](tenant_id).feeds
+        for feed in feeds:
             name = feed.collection.name
             since = date.fromisoformat(run.since[name])
             # Days before `since` that nobody has pulled yet stay due, and what was refused, or is a collection only
@@ -165,6 +166,7 @@ class Sync:
                 came = {*ledger[name].days(), *ledger[name].days_unchanged()} - {NO_DAY}
                 newest = date.fromisoformat(max(came)) if came else None
                 self._cursors.move(tenant_id, kind.name, feed, run.account, began, newest)
+        self._cursors.part(tenant_id, kind.name, feeds)
         self._ended(request, list(failed.values()))
         self._runs.end(run)
 

@@ -544,6 +544,22 @@ def test_cursor_of_all_feeds_that_was_kept_once_goes_on(world: World):
     assert world.cursor() == TODAY
 
 
+def test_cursor_of_all_feeds_goes_once_each_has_its_own_so_that_a_new_one_begins_with_its_history(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    old = "cursors/demo:ga4"
+    world.ops.documents[old] = {"tenant_id": "demo", "source": "ga4", "synced_until": str(TODAY - timedelta(days=9))}
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:2])
+    world.source.broken, world.source.error = (FIRST, ""), Rejected("GA4 refused the request")
+    world.run()
+    assert old in world.ops.documents, "the first report has none of its own"
+    world.source.broken = None
+    world.run(run_id="run-2")
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:3])
+    world.run(run_id="run-3")
+    assert world.source.sinces[REPORTS[2].collection.name] == TODAY - timedelta(days=HISTORY_DAYS)
+
+
 def test_another_account_begins_with_its_history(world: World):
     world.run()
     settings = world.documents.documents["tenants/demo"]["sources"]["ga4"]
