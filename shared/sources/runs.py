@@ -47,14 +47,32 @@ class SyncRuns:
         begun = self._ops.transact(_path(request.run_id), change)
         return SyncRun.model_validate(begun) if begun else None
 
-    def hand_over(self, run: SyncRun, following: SyncRequested, done: int) -> None:
-        """Keep the message of the next slice: whoever repeats this one sends that again, and does no more."""
-        kept = run.model_copy(update={"handed_to": following.model_dump(mode="json"), "done": done})
-        self._ops.put(_path(run.run_id), kept.document())
+    def hand_over(self, run: SyncRun, following: SyncRequested, done: int) -> SyncRequested | None:
+        """Keep the message of the next slice: whoever repeats this one sends that again, and does no more.
+
+        The message that is kept; where another worked the slice when its lease was over, that one's, or None.
+        """
+        kept = self._close(run, {"handed_to": following.model_dump(mode="json"), "done": done})
+        return SyncRequested.model_validate(kept.handed_to) if kept.handed_to else None
 
     def end(self, run: SyncRun) -> None:
         """Note that all is told that a run brought."""
-        self._ops.put(_path(run.run_id), run.model_copy(update={"ended": True}).document())
+        self._close(run, {"ended": True})
+
+    def _close(self, run: SyncRun, changes: Mapping[str, Any]) -> SyncRun:
+        """The run after its slice, which ends once; a slice that outlived its lease sets it back no more."""
+        kept = run
+
+        def change(found: dict[str, Any] | None) -> dict[str, Any] | None:
+            nonlocal kept
+            kept = SyncRun.model_validate(found) if found else run
+            if kept.slice != run.slice or kept.handed_to is not None or kept.ended:
+                return None
+            kept = kept.model_copy(update=dict(changes))
+            return kept.document()
+
+        self._ops.transact(_path(run.run_id), change)
+        return kept
 
     def live(
         self, tenant_id: str, source: str, since: date | None, state: SourceState | None, now: datetime

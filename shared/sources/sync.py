@@ -241,8 +241,9 @@ class Sync:
             name = source.feeds[feed].collection.name
             changes = {"slice": request.slice + 1, "feed": feed, "collection_name": name, "position": position}
             following = request.model_copy(update=changes)
-            self._runs.hand_over(run, following, slice_.done)
-            self._publisher.publish(following)
+            kept = self._runs.hand_over(run, following, slice_.done)
+            if kept is not None:
+                self._publisher.publish(kept)
             tracker.pause()
 
         for number, feed in enumerate(source.feeds[request.feed :], request.feed):

@@ -19,6 +19,7 @@ from shared.sources.catalogue import HISTORY_DAYS, REACH_DAYS, SOURCES
 from shared.sources.messages import SourceSynced, SyncAsked, SyncRequested
 from shared.sources.records import SourceRow
 from shared.sources.reports import REPORTS
+from shared.sources.runs import SyncRuns
 from shared.sources.slices import SLICE_SECONDS
 from shared.sources.source import Feed, Page, Pull
 from shared.sources.sync import Sync
@@ -411,6 +412,51 @@ def test_slice_that_is_delivered_twice_is_worked_once_whenever_that_is(world: Wo
     assert {report: world.ledger(report).days() for report in REPORTS} == {
         report: calm.ledger(report).days() for report in REPORTS
     }
+
+
+def test_slice_that_outlives_its_lease_sets_no_run_back(world: World, monkeypatch: pytest.MonkeyPatch):
+    """It reads its second page while another works the same message, and then the next one's."""
+    monkeypatch.setattr(PlayedSource, "feeds", REPORTS[:1])
+    pages = world.source.pages
+
+    def slow(feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
+        world.source.pages = pages  # type: ignore[method-assign]
+        given = pages(feed, pull, position)
+        yield next(given)
+        world.ops.documents.pop("leases/sync:demo:ga4")
+        meanwhile()
+        raise Unavailable("GA4 is not available")
+
+    def meanwhile() -> None:
+        world.source.broken = (FIRST, "4")
+        world.run()
+        world.source.broken = None
+
+    world.source.pages = slow  # type: ignore[method-assign]
+    world.run()
+    first, second = world.publisher.messages
+    assert first == second, "the message that the other kept"
+    world.finish()
+    assert sum(world.ledger().days().values()) == ROWS
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["at work", "ended"])
+def test_run_that_is_at_a_later_slice_is_set_back_by_none_before(world: World, ended: bool):
+    runs = SyncRuns(world.ops)
+    first = SyncRequested(tenant_id="demo", source="ga4", run_id="run-1")
+    second = first.model_copy(update={"slice": 1, "position": "2"})
+    slow = runs.begin(first, "properties/1", {})
+    assert slow is not None
+    assert runs.hand_over(slow, second, 2) == second
+    assert runs.hand_over(slow, second.model_copy(update={"position": "4"}), 4) == second
+    later = runs.begin(second, "properties/1", {})
+    assert later is not None
+    if ended:
+        runs.end(later)
+    kept = world.ops.documents["sync_runs/run-1"]
+    assert runs.hand_over(slow, second, 2) is None
+    runs.end(slow)
+    assert world.ops.documents["sync_runs/run-1"] == kept
 
 
 def test_repeat_of_a_slice_that_handed_over_sends_the_same_message_which_may_have_been_lost(world: World):
