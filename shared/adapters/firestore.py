@@ -173,38 +173,41 @@ class FirestoreDocuments:
                 writes.commit(timeout=TIMEOUT_SECONDS)
 
     def transact(self, path: str, change: Callable[[Values | None], Values | None]) -> Values | None:
-        reference = self.client.document(path)
-
-        @firestore.transactional  # type: ignore[untyped-decorator]
-        def run(transaction: firestore.Transaction) -> Values | None:
+        def write(transaction: firestore.Transaction, reference: Any) -> Values | None:
             changed = change(reference.get(transaction=transaction).to_dict())
             if changed is not None:
                 transaction.set(reference, changed)
             return changed
 
-        with translated():
-            try:
-                result: Values | None = run(self.client.transaction(max_attempts=ATTEMPTS))
-            except ValueError as error:
-                # The client reports exhausted attempts as a plain ValueError; any other is of `change`.
-                if not isinstance(error.__cause__, exceptions.Aborted):
-                    raise
-                raise NotNow("the document is contended", path=path) from error
-        return result
+        return self._in_transaction(path, write)
 
     def delete_older(self, path: str, by: str, than: Any) -> bool:
-        reference = self.client.document(path)
-
-        @firestore.transactional  # type: ignore[untyped-decorator]
-        def run(transaction: firestore.Transaction) -> bool:
+        def delete(transaction: firestore.Transaction, reference: Any) -> bool:
             there = reference.get(transaction=transaction).to_dict()
             if there is None or _later(there, {by: than}, by):
                 return False
             transaction.delete(reference)
             return True
 
+        return self._in_transaction(path, delete)
+
+    def _in_transaction(self, path: str, work: Callable[[firestore.Transaction, Any], T]) -> T:
+        """What `work` returns of a transaction and the document's reference; NotNow where others write it all along."""
+        reference = self.client.document(path)
+
+        @firestore.transactional  # type: ignore[untyped-decorator]
+        def run(transaction: firestore.Transaction) -> T:
+            return work(transaction, reference)
+
         with translated():
-            return bool(run(self.client.transaction(max_attempts=ATTEMPTS)))
+            try:
+                result: T = run(self.client.transaction(max_attempts=ATTEMPTS))
+            except ValueError as error:
+                # The client reports exhausted attempts as a plain ValueError; any other is of `work`.
+                if not isinstance(error.__cause__, exceptions.Aborted):
+                    raise
+                raise NotNow("the document is contended", path=path) from error
+        return result
 
     def delete(self, path: str) -> None:
         with translated():

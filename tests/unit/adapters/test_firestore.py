@@ -10,7 +10,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1 import types
 
 from shared.adapters.firestore import FirestoreDocuments
-from shared.errors import Rejected, Unavailable
+from shared.errors import NotNow, Rejected
 from shared.schema.ports import Values
 
 
@@ -46,8 +46,11 @@ def change(found: Values | None) -> dict[str, Any]:
 
 
 def test_commits_that_are_aborted_every_time_are_contention():
-    with pytest.raises(Unavailable, match="contended"):
-        documents(exceptions.Aborted("too much contention")).transact("a/b", change)
+    contended = documents(exceptions.Aborted("too much contention"))
+    with pytest.raises(NotNow, match="contended"):
+        contended.transact("a/b", change)
+    with pytest.raises(NotNow, match="contended"):
+        contended.delete_older("a/b", "at", 1)
 
 
 @pytest.mark.parametrize("error", [ValueError("bad value"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")])
