@@ -164,20 +164,23 @@ class ActiveCampaignSource:
         with self._account(pull) as api:
             return how_many(api, _kind(feed).path, {})
 
-    def gone(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
-        """Which of these contacts are no more: those that are not among what is found of them.
+    def missing(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
+        """Which of these contacts are not among what is found of them.
 
-        Believed only where all that was found is told, it was asked for, and the first of the others is not there.
+        Believed only where all that was found is told, and was asked for.
         """
         path = _kind(feed).path
         with self._account(pull) as api:
             found = api.get(f"/api/3/{path}", {"ids[]": list(ids), "limit": LIMIT})
             rows, total = rows_of(found, _kind(feed).key, path)
-            there = {str(row["id"]) for row in rows}
-            missing = [one for one in ids if one not in there]
-            if not missing or total != len(there) or not there <= set(ids):
-                return []
-            return missing if _one(api, f"{path}/{missing[0]}", {}) is None else []
+        there = {str(row["id"]) for row in rows}
+        believed = total == len(there) and there <= set(ids)
+        return [one for one in ids if one not in there] if believed else []
+
+    def is_gone(self, feed: Feed, pull: Pull, object_id: str) -> bool:
+        """True where a contact is not there, though the account is."""
+        with self._account(pull) as api:
+            return _one(api, f"{_kind(feed).path}/{object_id}", {}) is None
 
     def _takes(self, kind: Kind, row: Row, beside: Sequence[Row], pull: Pull) -> bool:
         if kind is AUTOMATION_MAILS:

@@ -1,8 +1,8 @@
 """Documents of what a source has no more: found by asking it, and removed.
 
 Nothing is taken for gone because a list was short. Where a feed has come to its end, and more documents are stored than
-the source says that it has, it is asked which of them it has, some at a time; and of no page are more removed than are
-still too many.
+the source says that it has, it is asked which of them it has, some at a time, and then about each that it leaves out by
+itself; where it leaves out more than are still too many, nothing more is removed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,8 @@ from shared.sources.source import Feed, Page, Pull, Source
 
 EACH = 100
 """Documents that are asked about at once."""
+ONE_BY_ONE = 25
+"""Of them, those of a page that are asked about by themselves: so a slice can end between."""
 
 
 class Holder(Protocol):
@@ -23,8 +25,12 @@ class Holder(Protocol):
         """How many there are; None where the source does not say."""
         ...
 
-    def gone(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
-        """Which of these the source has no more; none where that is in doubt."""
+    def missing(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
+        """Which of these it leaves out when it is asked about them, in their order; none where that is in doubt."""
+        ...
+
+    def is_gone(self, feed: Feed, pull: Pull, object_id: str) -> bool:
+        """True where it says of this one that it is no more."""
         ...
 
 
@@ -76,10 +82,11 @@ def _gone(source: Holder, documents: Documents, feed: Feed, pull: Pull, asked: A
         behind = (asked.after, feed.at(pull.tenant_id, asked.after)) if asked.after else None
         found = [fields for _, fields in documents.find(collection, order_by=feed.listed, limit=EACH, after=behind)]
         own = [fields[feed.listed] for fields in found if account.items() <= fields.items()]
-        gone = source.gone(feed, pull, own) if own else []
-        too_many = int(asked.too_many) - len(gone)
-        if not found or too_many < 0:
+        missing = source.missing(feed, pull, own) if own else []
+        if not found or len(missing) > int(asked.too_many):
             break
-        asked = replace(asked, too_many=str(too_many), after=found[-1][feed.listed])
+        gone = [one for one in missing[:ONE_BY_ONE] if source.is_gone(feed, pull, one)]
+        after = missing[ONE_BY_ONE - 1] if len(missing) > ONE_BY_ONE else found[-1][feed.listed]
+        asked = replace(asked, too_many=str(int(asked.too_many) - len(gone)), after=after)
         yield Page([], asked.text, reported, gone)
     yield Page([], None, reported)

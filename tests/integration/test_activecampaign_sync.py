@@ -217,6 +217,15 @@ def test_a_list_that_is_short_or_wrong_removes_nothing(world: World, wrong: Call
     assert world.ids() == before
 
 
+def test_a_contact_that_a_list_leaves_out_stays_though_another_is_gone(world: World):
+    world.run()
+    find, left_out = world.account._find, world.account.objects["contacts"][19]
+    world.account._find = lambda name, one: left_out if one == "20" else find(name, one)  # type: ignore[method-assign]
+    delete(world.account, 3, 20)
+    world.run("run-2")
+    assert world.ids() == set(range(1, CONTACTS + 1)) - {3}
+
+
 def test_a_contact_of_another_account_is_not_asked_about(world: World):
     world.run()
     world.documents.documents["tenants/demo/ac_contacts/9"]["account_id"] = "another"

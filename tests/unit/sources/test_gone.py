@@ -7,7 +7,7 @@ import pytest
 
 from shared.schema.record import Mark
 from shared.sources.activecampaign import CONTACTS, KINDS, Kind
-from shared.sources.gone import EACH, with_gone
+from shared.sources.gone import EACH, ONE_BY_ONE, with_gone
 from shared.sources.source import Feed, Page, Pull
 from shared.tenants.records import SourceSettings
 from tests.fakes import FakeDocuments
@@ -18,12 +18,16 @@ STORED = 2 * EACH + 30
 
 
 class Played:
-    """A source whose feed is one page; it has what is not in `lacks`, and says that it has `total`."""
+    """A source whose feed is one page; it has what is not in `lacks`, and says that it has `total`.
+
+    left_out: what it has, too, and does not list.
+    """
 
     feeds = (CONTACTS,)
 
     def __init__(self, lacks: set[str], total: int | None) -> None:
         self.lacks, self.total = lacks, total
+        self.left_out = set[str]()
         self.asked = 0
 
     def pages(self, feed: Feed, pull: Pull, position: str) -> Iterator[Page]:
@@ -35,9 +39,12 @@ class Played:
     def held(self, feed: Feed, pull: Pull) -> int | None:
         return self.total
 
-    def gone(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
+    def missing(self, feed: Feed, pull: Pull, ids: Sequence[str]) -> Sequence[str]:
         self.asked += len(ids)
-        return [one for one in ids if one in self.lacks]
+        return [one for one in ids if one in self.lacks | self.left_out]
+
+    def is_gone(self, feed: Feed, pull: Pull, object_id: str) -> bool:
+        return object_id in self.lacks
 
 
 @pytest.fixture
@@ -89,6 +96,22 @@ def test_where_nothing_is_too_many_nobody_is_asked_about(ask: Ask, total: int | 
 
 def test_where_more_are_gone_than_are_too_many_something_is_wrong_and_none_is(ask: Ask):
     assert gone(ask(Played({"10", "11"}, STORED - 1))) == set()
+
+
+def test_what_is_only_left_out_stays_whatever_else_is_gone(ask: Ask):
+    source = Played({"10", "99"}, STORED - 4)
+    source.left_out = {"11", "12"}
+    assert gone(ask(source)) == {"10", "99"}
+
+
+def test_many_that_are_gone_are_told_in_pages_between_which_a_slice_can_end(ask: Ask):
+    lacks = set(map(str, range(1, EACH)))
+    pages = ask(Played(lacks, STORED - len(lacks)))
+    assert gone(pages) == lacks
+    assert max(len(page.gone) for page in pages) == ONE_BY_ONE
+    for number, page in enumerate(pages[:-1]):
+        rest = ask(Played(lacks, STORED - len(lacks)), page.following or "")
+        assert gone(rest) == gone(pages[number + 1 :])
 
 
 def test_documents_of_another_account_are_none_of_its_business(ask: Ask, documents: FakeDocuments):
