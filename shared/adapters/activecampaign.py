@@ -42,6 +42,9 @@ NO_ACCOUNT = (402, 404)
 ME = "/api/3/users/me"
 """There in every account, too."""
 
+ROWS_AT_ONCE = MOST_ANSWERS // 2
+"""Campaigns of a page: each is asked for its links and its complaints, one after another."""
+
 T = TypeVar("T")
 Document = tuple[str, dict[str, Any]]
 Row = Mapping[str, Any]
@@ -97,17 +100,25 @@ class ActiveCampaignSource:
             yield from (self._parts if kind in (BLOCKS, OPENS) else self._rows)(api, kind, pull, position)
 
     def _rows(self, api: Rest, kind: Kind, pull: Pull, position: str) -> Iterator[Page]:
-        """A page for each answer of the list."""
+        """A page for each answer of the list; several where each of its rows is asked about, too."""
         place = Place.read(position)
-        left_out = place.left_out
+        left_out, made = place.left_out, list[Document]()
+        most = ROWS_AT_ONCE if kind in (CAMPAIGNS, AUTOMATION_MAILS) else LIMIT
         steps = walk_by_id if kind is CONTACTS else walk
         for found in steps(api, kind.path, kind.key, kind.parameters, place):
             beside = _beside(kind, found.answer)
-            taken = [row for row in found.rows if self._takes(kind, row, beside[str(row["id"])], pull)]
-            left_out += len(found.rows) - len(taken)
-            made = [self._document(api, kind, row, beside[str(row["id"])], pull) for row in taken]
+            for row, after in found.placed:
+                if len(made) == most:
+                    yield Page(made, replace(place, left_out=left_out).text, _reported(found.total, left_out))
+                    made = []
+                if self._takes(kind, row, beside[str(row["id"])], pull):
+                    made.append(self._document(api, kind, row, beside[str(row["id"])], pull))
+                else:
+                    left_out += 1
+                place = after
             following = replace(found.place, left_out=left_out).text if found.more else None
             yield Page(made, following, _reported(found.total, left_out))
+            made = []
 
     def _parts(self, api: Rest, kind: Kind, pull: Pull, position: str) -> Iterator[Page]:
         """Pages of what is asked about each row of a list by itself, each of a bounded number of answers.

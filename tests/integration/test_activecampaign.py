@@ -281,6 +281,22 @@ def test_openers_that_are_not_told_are_no_document_and_are_not_missed(running: V
     assert (page.documents, page.reported) == ([], 0)
 
 
+@pytest.mark.parametrize("kind", [CAMPAIGNS, AUTOMATION_MAILS], ids=lambda kind: kind.collection.name)
+def test_campaigns_of_one_answer_come_in_parts_wherever_they_are_cut(running: Vendors, account: Account, kind: Kind):
+    mail = {"seriesid": "1", "automation": "1"}
+    taken, other = (mail, {}) if kind is AUTOMATION_MAILS else ({}, mail)
+    account.objects["campaigns"] = [opened(number, 0) | (taken if number > 10 else other) for number in range(1, 71)]
+    pages = everything(running, kind)
+    assert [len(page.documents) for page in pages] == [25, 25, 10]
+    assert [int(fields["campaign_id"]) for _, fields in documents(pages)] == list(range(11, 71))
+    assert pages[-1].reported == 60
+    for number, page in enumerate(pages[:-1]):
+        assert page.following is not None
+        rest = list(source(running.address).pages(kind, pull(), page.following))
+        assert documents(rest) == documents(pages[number + 1 :])
+        assert rest[-1].reported == 60
+
+
 def test_openers_of_a_campaign_that_very_many_opened_come_in_parts_wherever_they_are_cut(
     running: Vendors, account: Account
 ):
