@@ -51,23 +51,27 @@ Document = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Position:
-    """Where a report goes on: a day, a row since it began, and how many rows the days before were reported to have."""
+    """Where a report goes on: a day, a row since it began, and how many rows the days before were reported to have.
+
+    total: in the midst of a day, how many rows there were since it began.
+    """
 
     day: date
     offset: int = 0
     reported: int = 0
+    total: int = 0
 
     @classmethod
     def read(cls, text: str, first: date) -> "Position":
         """The position that a text says; of one of another form its day, else the first day."""
         day, *numbers = text.split("@")
         try:
-            return cls(date.fromisoformat(day), *(map(int, numbers) if len(numbers) == 2 else ()))
+            return cls(date.fromisoformat(day), *(map(int, numbers) if len(numbers) in (2, 3) else ()))
         except ValueError:
             return cls(first)
 
     def __str__(self) -> str:
-        return f"{self.day}@{self.offset}@{self.reported}"
+        return f"{self.day}@{self.offset}@{self.reported}@{self.total}"
 
 
 class Ga4Source:
@@ -113,9 +117,9 @@ class Ga4Source:
         if not position and pull.since >= self._today():
             yield Page([], None, 0)
             return
-        following: Position | None = Position.read(position, self._first_day(report, pull))
+        began = Position.read(position, self._first_day(report, pull))
+        following: Position | None = began
         before: set[str] = set()
-        total = 0
         while following is not None:
             place, last = following, self._last_day(following.day)
             answer = self._run(_request(report, pull, place, last, self._rows_per_page))
@@ -123,8 +127,10 @@ class Ga4Source:
             names = {name for name, _ in documents}
             if any(fields["date"] < place.day.isoformat() for _, fields in documents) or (names and names == before):
                 raise Unavailable("GA4 gave another answer's rows once more", report=report.collection.name)
-            if place.offset and total not in (0, answer.row_count):
-                raise Unavailable("GA4 changed a day while it was read", report=report.collection.name)
+            if place.total not in (0, answer.row_count):
+                # What an earlier slice took of the day may have moved, and is told: the report is due again.
+                error = Rejected if place is began else Unavailable
+                raise error("GA4 changed a day while it was read", report=report.collection.name)
             before, total = names, int(answer.row_count)
             documents, following = _whole_days(documents, place, total, last)
             yield Page(documents, str(following) if following else None, place.reported + total)
@@ -191,7 +197,7 @@ def _whole_days(
     open_day = documents[-1][1]["date"]
     if open_day == place.day.isoformat():
         # Larger than an answer: the one day that comes from several.
-        return documents, Position(place.day, place.offset + len(documents), place.reported)
+        return documents, Position(place.day, place.offset + len(documents), place.reported, total)
     taken = [each for each in documents if each[1]["date"] < open_day]
     return taken, Position(date.fromisoformat(open_day), 0, place.reported + place.offset + len(taken))
 

@@ -111,7 +111,7 @@ def test_it_goes_on_from_each_position_with_exactly_what_is_left(google: Vendors
         assert list(at.pages(SOURCES, pull(3), page.following)) == pages[number:]
 
 
-@pytest.mark.parametrize("position", ["2026-11-18@4", "150", "2026-11-18"])
+@pytest.mark.parametrize("position", ["2026-11-18@4", "150", "2026-11-18", "2026-11-18@0@0"])
 def test_a_position_of_another_form_loses_nothing(google: Vendors, position: str):
     assert_all(DEVICES, list(source(google.address).pages(DEVICES, pull(3), position)), 3)
 
@@ -284,7 +284,7 @@ def test_rows_of_an_answer_that_was_cut_are_taken_as_far_as_days_are_whole(odd: 
 
 def test_a_day_that_changes_between_its_answers_is_unavailable(odd: Vendor):
     pages = answers(odd, answer(STORE[:2], 12), answer(STORE[2:4], 11), rows=2)
-    assert next(pages).following == "2020-11-01@2@0"
+    assert next(pages).following == "2020-11-01@2@0@12"
     with pytest.raises(Unavailable, match="changed a day"):
         next(pages)
 

@@ -156,3 +156,13 @@ def test_check_tells_the_property_and_what_it_counts_in():
     played, client = source({"metadata": {"currency_code": "USD", "time_zone": "America/Los_Angeles"}})
     assert played.check(PULL) == "properties/1, USD, America/Los_Angeles"
     assert client.asked[0].limit == 1
+
+
+def test_a_day_that_changed_since_an_earlier_slice_took_a_part_of_it_is_due_again():
+    days = [f"{TODAY - timedelta(days=3):%Y%m%d}"] * 2
+    at, client = source(answer(DEVICES, days, 4))
+    position = next(at.pages(DEVICES, RECENT, "")).following or ""
+    assert [page.following for page in at.pages(DEVICES, RECENT, position)] == [None]
+    client.answers = [answer(DEVICES, days, 5)]
+    with pytest.raises(Rejected, match="changed a day"):
+        list(at.pages(DEVICES, RECENT, position))
