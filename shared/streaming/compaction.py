@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from shared.schema.ports import Warehouse
 from shared.schema.record import Record
 from shared.schema.sql import render
+from shared.schema.times import hour_of
 from shared.streaming.tables import BEGINNING, log_table
 
 # A trigger retries for 24 hours: a repeat is found among the rows of that time.
@@ -20,7 +21,7 @@ def compact(
     at all, and a second run finds nothing to do. A repeat that comes more than 25 hours later (a replayed dead
     letter) stays in the log; the view and the base hold it once all the same.
     """
-    closed_until = covered.replace(minute=0, second=0, microsecond=0)
+    closed_until = hour_of(covered)
     if compacted_until is not None and closed_until <= compacted_until:
         return compacted_until, 0
     closed_from = compacted_until or BEGINNING
@@ -33,11 +34,7 @@ def compact(
     if not found["row_count"]:
         return closed_until, 0
     # Only the hours that hold repeats are rewritten.
-    span["closed_from"] = _hour(found["first_at"])
-    span["closed_until"] = _hour(found["last_at"]) + timedelta(hours=1)
+    span["closed_from"] = hour_of(found["first_at"])
+    span["closed_until"] = hour_of(found["last_at"]) + timedelta(hours=1)
     warehouse.execute(render("streaming/sql/compact.sql", log=log, columns=log_table(record).column_names()), **span)
     return closed_until, int(found["row_count"])
-
-
-def _hour(at: datetime) -> datetime:
-    return at.replace(minute=0, second=0, microsecond=0)

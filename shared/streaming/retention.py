@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from shared.schema.ports import Warehouse
 from shared.schema.record import Record, Table
 from shared.schema.sql import render
+from shared.schema.times import hour_of
 
 WITHOUT_CHANGELOG = timedelta(days=3)
 """What a collection without a changelog keeps of it: longer than a trigger retries, so that repeats are still known."""
@@ -26,5 +27,5 @@ def drop_old_hours(warehouse: Warehouse, record: type[Record], log: str, covered
     kept = kept_for(record.table) if record.table else None
     if kept is None:
         return 0
-    until = min(covered, now - kept).replace(minute=0, second=0, microsecond=0)
+    until = hour_of(min(covered, now - kept))
     return warehouse.execute(render("streaming/sql/drop_old_hours.sql", log=log), until=until)
