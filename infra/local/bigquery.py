@@ -39,7 +39,7 @@ from bqemulator.storage.sql_identifiers import quoted_table_ref
 from bqemulator.storage.type_map import bq_schema_to_duckdb_columns
 from bqemulator.versioning.snapshots import SnapshotManager
 
-from infra.local.translations import Looking, Translations, parsed_once
+from infra.local.translations import Translations, Trees
 
 APPEND_STREAMS = 64
 SHARED = DuckDBEngine.connection.fget
@@ -72,10 +72,10 @@ def tame() -> None:
     translations = Translations()
     SQLTranslator.translate = translations.translate(SQLTranslator.translate)
     executor.rewrite_table_refs = translations.qualify(executor.rewrite_table_refs)
-    looking = Looking(sqlglot.parse_one)
+    trees = Trees(sqlglot.parse_one)
     for module in (ddl_sync, ddl_result, routine_ddl, executor, catalog_schema):
-        module.sqlglot = looking
-    sqlglot.parse_one = parsed_once(sqlglot.parse_one)
+        module.sqlglot = trees
+    sqlglot.parse_one = trees.copied  # type: ignore[assignment]  # one signature where sqlglot has several
 
 
 def _server(serve: Any, interceptors: Any, options: Any) -> Any:

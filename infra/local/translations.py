@@ -91,27 +91,22 @@ class Translations:
         return remembered
 
 
-def parsed_once(parse: Parse) -> Parse:
-    """sqlglot's `parse_one` that parses a text once, and gives everybody a copy to change."""
-
-    @functools.lru_cache(maxsize=TREES)
-    def tree(sql: str, read: str) -> Any:
-        return parse(sql, read=read)
-
-    @functools.wraps(parse)
-    def copied(sql: str, read: Any = None, **options: Any) -> Any:
-        if options or not isinstance(read, str) or len(sql) < SHORT:
-            return parse(sql, read=read, **options)
-        return tree(sql, read).copy()
-
-    return copied
-
-
-class Looking:
-    """sqlglot for those who look at a statement and change nothing of it."""
+class Trees:
+    """sqlglot that parses a text once: those who change a tree get a copy, those who look at it share one."""
 
     def __init__(self, parse: Parse) -> None:
-        self.parse_one = functools.lru_cache(maxsize=TREES)(parse)
+        self._parse = parse
+        self._tree = functools.lru_cache(maxsize=TREES)(lambda sql, read: parse(sql, read=read))
+
+    def copied(self, sql: str, read: Any = None, **options: Any) -> Any:
+        """`parse_one` for everybody."""
+        if options or not isinstance(read, str) or len(sql) < SHORT:
+            return self._parse(sql, read=read, **options)
+        return self._tree(sql, read).copy()
+
+    def parse_one(self, sql: str, read: str) -> Any:
+        """`parse_one` for those who change nothing: put in sqlglot's place in their modules."""
+        return self._tree(sql, read)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sqlglot, name)

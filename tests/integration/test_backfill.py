@@ -270,11 +270,11 @@ def test_a_turn_ends_in_the_middle_of_a_slice_and_the_next_goes_on_behind_it(lab
 
 
 def test_a_backfill_beside_live_writes_is_never_stale_and_brings_nothing_back(lab):
-    """While 20,000 documents are copied, some are written, deleted, made anew; their events come late, shuffled, twice.
+    """While 10,000 documents are copied, some are written, deleted, made anew; their events come late, shuffled, twice.
 
     What is seen of a document whose event has arrived is never older than that event.
     """
-    lab.fill(20_000)
+    lab.fill(10_000)
     live = Live(lab.clients, lab.path, random.Random(20260101))
     failures = []
     done = threading.Event()

@@ -15,11 +15,12 @@ from infra.local.vendors.stripe import KEY as STRIPE_KEY
 
 SETTINGS: dict[str, Any] = {
     "sources": {
+        # First, as its vendor takes five requests a second and all the others are pulled meanwhile.
+        "activecampaign": {"account_id": ACCOUNT},
         "ga4": {"property_id": SAMPLE_PROPERTY},
         "google_ads": {"customer_id": google_ads.CUSTOMER_ID},
         "search_console": {"site_url": search_console.SITE_URL},
         "stripe": {},
-        "activecampaign": {"account_id": ACCOUNT},
     },
     "brand_terms": [search_console.BRAND],
     "own_domains": [search_console.SITE.partition("://")[2]],

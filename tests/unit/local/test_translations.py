@@ -7,7 +7,7 @@ import pytest
 import sqlglot
 from bqemulator.domain.result import Err, Ok
 
-from infra.local.translations import Translations, parsed_once
+from infra.local.translations import Translations, Trees
 
 SQL = "SELECT a FROM `aso_tenant_one.t` JOIN `aso_tenant_other.t`"
 
@@ -66,7 +66,8 @@ def test_names_of_tables_depend_on_the_project(path: Path):
 
 def test_a_tree_that_somebody_changes_is_nobody_elses():
     text = "SELECT " + ", ".join(f"c{number}" for number in range(80)) + " FROM t"
-    parse = parsed_once(sqlglot.parse_one)
-    tree = parse(text, read="bigquery")
+    trees = Trees(sqlglot.parse_one)
+    tree = trees.copied(text, read="bigquery")
     tree.find(sqlglot.exp.Table).set("this", sqlglot.exp.to_identifier("changed"))
-    assert parse(text, read="bigquery").find(sqlglot.exp.Table).name == "t"
+    assert trees.copied(text, read="bigquery").find(sqlglot.exp.Table).name == "t"
+    assert trees.parse_one(text, read="bigquery") is trees.parse_one(text, read="bigquery")
