@@ -14,8 +14,10 @@ hypothesis.settings.register_profile("scout", deadline=None, suppress_health_che
 hypothesis.settings.load_profile("scout")
 
 END_TO_END = "tests/end_to_end"
-LONGEST_FIRST = ("end_to_end", "integration")
-"""Folders whose files take long: begun first, so that no worker ends with one of them alone."""
+ORDER = ("end_to_end", "integration")
+"""Unit tests come before these folders, as some read the day when they are collected, and it may end meanwhile; the
+end-to-end tests come next, which take long, so that no worker ends with them alone.
+"""
 
 
 class ByFile(LoadScopeScheduling):
@@ -39,5 +41,5 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    places = {name: place for place, name in enumerate(ORDER, 1)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, 0))
